@@ -44,7 +44,8 @@ lint: setup ## ruff, mypy, layers, bandit, notebooks without outputs, no secrets
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit -q -r lib run_daily.py -c pyproject.toml
-	@$(BIN)/python tests/repository_checks.py
+	@$(BIN)/python tools/repository_checks.py
+	@$(BIN)/python tools/environment_file.py
 
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
@@ -55,7 +56,7 @@ bench: setup ## measure the kernel against vectorbt, backtesting.py and a C loop
 lock: setup ## resolve requirements.in anew into requirements.lock and environment.yml (needs the package index)
 	@$(BIN)/pip install -q uv
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements.in -o requirements.lock
-	@$(BIN)/python tests/environment_file.py --write
+	@$(BIN)/python tools/environment_file.py --write
 
 clean: ## remove the environment and every cache (data/ and runs/ stay)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build lib/*.egg-info

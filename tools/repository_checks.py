@@ -1,0 +1,63 @@
+"""What ruff does not see: notebooks without outputs, no secret, no machine path, no large file, equal environments."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LARGEST_BYTES = 1_000_000
+_SECRET = re.compile(
+    rb"sk-ant-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY-----|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"
+)
+_MACHINE = re.compile(rb"(?<![\w.])/(?:root|home/\w+|work/main|Users/\w+)/|files\.pythonhosted|registry\.npmjs")
+_SKIP_MACHINE = {"tools/repository_checks.py"}
+
+
+def tracked_files() -> list[Path]:
+    """Files git tracks or would track."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return sorted({ROOT / name.decode() for name in listed.split(b"\0") if name})
+
+
+def notebook_problems(path: Path) -> list[str]:
+    """Outputs or execution counts in a committed notebook."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    executed = [n for n, cell in enumerate(cells) if cell.get("outputs") or cell.get("execution_count")]
+    return [f"{path.name}: cell {n} holds outputs; clear them before committing" for n in executed]
+
+
+def content_problems(path: Path) -> list[str]:
+    """A secret, a path of somebody's machine, or too many bytes."""
+    name = path.relative_to(ROOT).as_posix()
+    content = path.read_bytes()
+    problems = []
+    if len(content) > LARGEST_BYTES:
+        problems.append(f"{name}: {len(content):,} bytes; at most {LARGEST_BYTES:,} belong in git")
+    if (found := _SECRET.search(content)) and not name.startswith("tests/"):
+        problems.append(f"{name}: looks like a secret at byte {found.start()}")
+    if name not in _SKIP_MACHINE and (found := _MACHINE.search(content)):
+        problems.append(f"{name}: a machine's path or host at byte {found.start()}: {found[0].decode()}")
+    return problems
+
+
+def main() -> int:
+    """Print every problem; 1 if there is one."""
+    problems: list[str] = []
+    for path in tracked_files():
+        if not path.is_file():
+            continue
+        problems += content_problems(path)
+        if path.suffix == ".ipynb" and path.is_relative_to(ROOT / "notebooks"):
+            problems += notebook_problems(path)
+    for problem in problems:
+        sys.stderr.write(problem + "\n")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
