@@ -29,6 +29,7 @@ from daybook.core.time import Timeframe
 
 ENVIRONMENT_PREFIX = "DAYBOOK_"
 DEFAULT_CONFIG = Path("daybook.toml")
+DOTENV = Path(".env")
 
 
 def _split_commas(value: object) -> object:
@@ -160,13 +161,14 @@ def load_settings(
 ) -> Settings:
     """Merge file, environment and command line, the later winning, and validate once.
 
-    config: a TOML file; None reads `daybook.toml` where it exists. environment: None reads the process's own.
+    config: a TOML file; None reads `daybook.toml` where it exists. environment: None reads the process's own, and
+    beneath it the file `.env` of the working folder where it exists.
     Raises UsageError naming the key, where it was given, what was found and what is allowed.
     """
     given = {name: value for name, value in (command_line or {}).items() if value is not None}
     sources = {
         "command line": given,
-        "environment": _environment_values(os.environ if environment is None else environment),
+        "environment": _environment_values(_process_environment() if environment is None else environment),
         "file": _file_values(config),
     }
     merged: dict[str, Any] = {}
@@ -188,6 +190,12 @@ def _file_values(config: Path | None) -> dict[str, Any]:
         return TomlConfigSettingsSource(Settings, toml_file=path)()
     except ValueError as error:
         raise UsageError(f"--config: {path} is not valid TOML ({error}). Mend that line.") from None
+
+
+def _process_environment() -> dict[str, str]:
+    from dotenv import dotenv_values
+
+    return {**{key: text or "" for key, text in dotenv_values(DOTENV).items()}, **os.environ}
 
 
 def _environment_values(environment: Mapping[str, str]) -> dict[str, Any]:
