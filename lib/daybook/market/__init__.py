@@ -1,1 +1,38 @@
-"""Part of Daybook."""
+"""Bars, the candle store, candle files and their quality, and the built-in market: the only part that reads candles."""
+
+from daybook.market.aggregate import aggregate, aggregate_minutes, incomplete, minutes_present
+from daybook.market.bars import Bars
+from daybook.market.errors import CandleFileError, MissingCandlesError
+from daybook.market.importer import ImportReport, MarketImport, SkippedFile, import_candles
+from daybook.market.quality import Gap, QualityReport, check_file, check_quality, check_store
+from daybook.market.reading import candle_store, read_bars
+from daybook.market.store import CandleStore, StoredMarket, WriteCounts
+from daybook.market.synthetic import SYNTHETIC_MODES, SYNTHETIC_SYMBOLS, synthetic_bars, synthetic_venue
+
+__all__ = [
+    "SYNTHETIC_MODES",
+    "SYNTHETIC_SYMBOLS",
+    "Bars",
+    "CandleFileError",
+    "CandleStore",
+    "Gap",
+    "ImportReport",
+    "MarketImport",
+    "MissingCandlesError",
+    "QualityReport",
+    "SkippedFile",
+    "StoredMarket",
+    "WriteCounts",
+    "aggregate",
+    "aggregate_minutes",
+    "candle_store",
+    "check_file",
+    "check_quality",
+    "check_store",
+    "import_candles",
+    "incomplete",
+    "minutes_present",
+    "read_bars",
+    "synthetic_bars",
+    "synthetic_venue",
+]

@@ -1,0 +1,245 @@
+"""Importing candle files into the store: a single file, or every 1-minute file below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from daybook.core.hashing import hash_file
+from daybook.core.time import MINUTE_MS
+from daybook.market.candle_files import NAMES_ALLOWED, CandleFile, candle_file_name, probe, read_candle_file
+from daybook.market.errors import CandleFileError
+from daybook.market.import_index import ImportedFile, ImportIndex
+from daybook.market.names import UNKNOWN_VENUE, interval_ms, parse_file_name, require_symbol, require_venue
+from daybook.market.rows import month_name, month_of
+from daybook.market.store import CandleStore, SourceRows
+
+_BATCH_ROWS = 1_500_000
+"""Rows of one market written together, so that a year of daily files rewrites each month once."""
+
+
+class SkippedFile(BaseModel):
+    """A file below the folder that was left alone, and why; path is relative to the folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    reason: str
+
+
+class MarketImport(BaseModel):
+    """What an import brought for one market. rows = new + duplicates + conflicts + quarantined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    venue: str
+    symbol: str
+    files: int = 0
+    unchanged: int = 0
+    rows: int = 0
+    new: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+
+
+class ImportReport(BaseModel):
+    """What became of every file and row.
+
+    files: read now; unchanged: already in the store as they are, not read again. conflicts: rows whose open time was
+    stored with other values; the stored bar stays and the row is quarantined. quarantined: rows that are no usable bar.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: int
+    unchanged: int
+    rows: int
+    new: int
+    duplicates: int
+    conflicts: int
+    quarantined: int
+    markets: tuple[MarketImport, ...]
+    skipped: tuple[SkippedFile, ...]
+
+    @property
+    def summary(self) -> str:
+        """One line for a log or a command line."""
+        names = ", ".join(f"{market.symbol} on {market.venue}" for market in self.markets)
+        return (f"{names}: {self.files} files read, {self.unchanged} unchanged, {len(self.skipped)} skipped; "
+                f"{self.rows:,} rows: {self.new:,} new, {self.duplicates:,} duplicates, {self.conflicts:,} conflicts, "
+                f"{self.quarantined:,} quarantined")
+
+
+@dataclass(frozen=True)
+class _Planned:
+    path: Path
+    symbol: str
+    venue_asked: str
+
+
+@dataclass(frozen=True)
+class _Read:
+    path: Path
+    size: int
+    mtime_ns: int
+    sha256: str
+    venue_asked: str
+    candles: CandleFile
+
+
+def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
+                   symbols: Sequence[str] | None = None) -> ImportReport:
+    """Import a candle file, or every 1-minute candle file below a folder, into the store.
+
+    venue: overrides what folders and file shapes say. symbols: only these; each must have a file.
+    Before anything is written all files are opened and checked; a file is imported whole or not at all, and importing
+    it again changes nothing. Files of other intervals and of other kinds are skipped with a reason in a folder, and
+    an error when named alone. Raises CandleFileError naming file, cause, what is allowed and what to do.
+    """
+    root = Path(path)
+    venue_asked = require_venue(venue) if venue is not None else None
+    wanted = frozenset(map(require_symbol, symbols)) if symbols is not None else None
+    planned, skipped = _plan(root, venue_asked, wanted)
+    index = ImportIndex(store)
+    fresh: list[_Planned] = []
+    done: list[ImportedFile] = []
+    for file in planned:
+        known = index.known(file.path, file.symbol, file.venue_asked)
+        if known is None:
+            fresh.append(file)
+        else:
+            done.append(known)
+    for file in fresh:
+        probe(file.path)
+    read: list[ImportedFile] = []
+    for batch in _batches(map(_read, fresh)):
+        entries = _write(store, batch)
+        index.add(entries)
+        read.extend(entries.values())
+    return _report(read, done, skipped)
+
+
+def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple[list[_Planned], list[SkippedFile]]:
+    """The files to import, by path, and those left alone. Raises CandleFileError when nothing is to import."""
+    if not root.exists():
+        raise CandleFileError(f"{root}: no such file or folder. Give a candle file or a folder of them.")
+    if not root.is_dir():
+        name = candle_file_name(root)
+        reason = _refusal(root, wanted)
+        if reason:
+            raise CandleFileError(f"{root}: {reason}.")
+        return [_Planned(root, name.symbol, venue or _folder_venue(root))], []
+    planned: list[_Planned] = []
+    skipped: list[SkippedFile] = []
+    paths = (one for one in root.rglob("*") if one.is_file() and not one.name.startswith("."))
+    for path in sorted(paths, key=lambda one: one.relative_to(root).as_posix()):
+        reason = _refusal(path, wanted)
+        if reason:
+            skipped.append(SkippedFile(path=path.relative_to(root).as_posix(), reason=reason))
+        else:
+            planned.append(_Planned(path, candle_file_name(path).symbol, venue or _folder_venue(path)))
+    _require_symbols(root, wanted, planned)
+    if not planned:
+        examples = "; ".join(f"{one.path}: {one.reason}" for one in skipped[:3]) or "the folder is empty"
+        raise CandleFileError(f"{root}: no 1-minute candle file below it ({examples}); {NAMES_ALLOWED}.")
+    return planned, skipped
+
+
+def _require_symbols(root: Path, wanted: frozenset[str] | None, planned: list[_Planned]) -> None:
+    absent = sorted((wanted or frozenset()) - {file.symbol for file in planned})
+    if absent:
+        names = (parse_file_name(path) for path in root.rglob("*") if path.is_file())
+        there = sorted({name.symbol for name in names if name and _is_minute(name.interval)})
+        raise CandleFileError(
+            f"{root}: no 1-minute candle file of {', '.join(absent)}; there are files of "
+            f"{', '.join(there) or 'no symbol'}. Choose among them or give another folder."
+        )
+
+
+def _refusal(path: Path, wanted: frozenset[str] | None) -> str:
+    """Why a file is not imported; empty when it is."""
+    name = parse_file_name(path)
+    if name is None:
+        return "not the name of a candle file"
+    if not _is_minute(name.interval):
+        return f"bars of {name.interval}: only 1m is imported, longer bars are aggregated from it"
+    if wanted is not None and name.symbol not in wanted:
+        return f"{name.symbol} was not asked for"
+    return ""
+
+
+def _is_minute(interval: str | None) -> bool:
+    return interval is None or interval_ms(interval) == MINUTE_MS
+
+
+def _folder_venue(path: Path) -> str:
+    """The venue by folder, or empty for an archive, whose shape decides once it is read."""
+    name = candle_file_name(path)
+    return (name.venue or UNKNOWN_VENUE) if path.suffix == ".parquet" else ""
+
+
+def _read(file: _Planned) -> _Read:
+    # Taken before the rows: a file that changes meanwhile then counts as changed next time.
+    status, sha256 = file.path.stat(), hash_file(file.path)
+    candles = read_candle_file(file.path, file.venue_asked or None)
+    if candles.length_ms != MINUTE_MS:
+        raise CandleFileError(
+            f"{file.path}: its bars are {candles.length_ms / MINUTE_MS:g} minutes apart, allowed are 1-minute bars. "
+            "Choose the 1-minute file; longer bars are aggregated from it."
+        )
+    return _Read(file.path, status.st_size, status.st_mtime_ns, sha256, file.venue_asked, candles)
+
+
+def _batches(files: Iterable[_Read]) -> Iterator[list[_Read]]:
+    """Neighbouring files of one market together, up to _BATCH_ROWS rows."""
+    batch: list[_Read] = []
+    rows = 0
+    market = ("", "")
+    for file in files:
+        found = (file.candles.venue, file.candles.symbol)
+        if batch and (found != market or rows + len(file.candles.rows) > _BATCH_ROWS):
+            yield batch
+            batch, rows = [], 0
+        market = found
+        batch.append(file)
+        rows += len(file.candles.rows)
+    if batch:
+        yield batch
+
+
+def _write(store: CandleStore, batch: list[_Read]) -> dict[Path, ImportedFile]:
+    venue, symbol = batch[0].candles.venue, batch[0].candles.symbol
+    counts = store.write(venue, symbol, [SourceRows(file.path.name, file.candles.rows) for file in batch])
+    entries: dict[Path, ImportedFile] = {}
+    for file, count in zip(batch, counts, strict=True):
+        months = np.unique(month_of(file.candles.rows.open_time))
+        entries[file.path] = ImportedFile(
+            size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, venue_asked=file.venue_asked,
+            venue=venue, symbol=symbol, months=tuple(month_name(int(month)) for month in months),
+            rows=count.rows, new=count.new, duplicates=count.duplicates, conflicts=count.conflicts,
+            quarantined=count.quarantined,
+        )
+    return entries
+
+
+def _report(read: list[ImportedFile], unchanged: list[ImportedFile], skipped: list[SkippedFile]) -> ImportReport:
+    markets = []
+    for venue, symbol in sorted({(entry.venue, entry.symbol) for entry in (*read, *unchanged)}):
+        members = [entry for entry in read if (entry.venue, entry.symbol) == (venue, symbol)]
+        markets.append(MarketImport(
+            venue=venue, symbol=symbol, files=len(members),
+            unchanged=sum((entry.venue, entry.symbol) == (venue, symbol) for entry in unchanged),
+            **_totals(members),
+        ))
+    return ImportReport(files=len(read), unchanged=len(unchanged), markets=tuple(markets), skipped=tuple(skipped),
+                        **_totals(read))
+
+
+def _totals(entries: Sequence[ImportedFile]) -> dict[str, int]:
+    counts = ("rows", "new", "duplicates", "conflicts", "quarantined")
+    return {name: sum(int(getattr(entry, name)) for entry in entries) for name in counts}

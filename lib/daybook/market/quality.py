@@ -1,0 +1,194 @@
+"""What is wrong with the candles of a window or file: counted, located, judged; nothing is repaired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from daybook.core.arrays import Bools, Ints
+from daybook.core.errors import UsageError
+from daybook.core.time import MINUTE_MS, Window, timeframe_ms, utc_text
+from daybook.market.bars import Bars
+from daybook.market.candle_files import read_candle_file
+from daybook.market.names import interval_ms, interval_name
+from daybook.market.quarantine import Quarantined
+from daybook.market.rows import CandleRows, rows_of
+from daybook.market.store import CandleStore
+from daybook.market.validity import BAD_CLOSE_TIME, OFF_GRID, OK, defects, impossible
+
+MAX_MISSING = 0.01
+"""Fraction of a window's bars that may be missing or unusable, where no other limit is given."""
+MAX_GAPS_LISTED = 20
+
+
+class Gap(BaseModel):
+    """A hole between two bars: open times (ms UTC) of the last before and the first after, and whole bars missing.
+
+    last_before_ms or first_after_ms is None where the hole reaches an edge of the window.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    last_before_ms: int | None
+    first_after_ms: int | None
+    missing: int
+
+
+class QualityReport(BaseModel):
+    """Quality of one market's candles over [start_ms, end_ms), times in ms UTC.
+
+    expected: bars of this length in the window. present: different open times found. usable: bars free of defects;
+    completeness = usable / expected. gaps: the MAX_GAPS_LISTED longest of gap_count, in time
+    order; missing: whole bars that fit into all holes. duplicates: rows whose open time was there already.
+    off_minute: open times off the grid of full bars. zero_volume: bars without trades (a halt or frozen price), and
+    their longest run. impossible: prices, volumes or close times no market can have printed. irregular_closes: bars
+    that closed before their time. quarantined: rows of the window that were refused at import.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    expected: int
+    present: int
+    usable: int
+    completeness: float
+    gap_count: int
+    missing: int
+    gaps: tuple[Gap, ...]
+    duplicates: int
+    off_minute: int
+    zero_volume: int
+    zero_volume_longest: int
+    impossible: int
+    irregular_closes: int
+    quarantined: int
+    max_missing: float
+
+    @property
+    def verdict(self) -> Literal["complete", "usable", "unusable"]:
+        """complete: every bar there and free of defects; usable: within max_missing; else unusable."""
+        if self.usable == self.expected and not (self.duplicates or self.quarantined):
+            return "complete"
+        return "usable" if self.ok else "unusable"
+
+    @property
+    def ok(self) -> bool:
+        """Whether at most max_missing of the expected bars are missing or unusable."""
+        return self.expected - self.usable <= self.max_missing * self.expected
+
+    @property
+    def summary(self) -> str:
+        """One line for a person: verdict, completeness, and every count that is not zero."""
+        counts = {
+            "gaps": self.gap_count, "missing bars": self.missing, "duplicates": self.duplicates,
+            "off-minute stamps": self.off_minute, "zero-volume bars": self.zero_volume,
+            "impossible bars": self.impossible, "irregular closes": self.irregular_closes,
+            "quarantined": self.quarantined,
+        }
+        found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing wrong"
+        return (f"{self.symbol} {self.timeframe} on {self.venue}: {self.verdict}, {self.usable:,} of "
+                f"{self.expected:,} bars ({self.completeness:.3%}; at least {1 - self.max_missing:.1%} wanted), "
+                f"{utc_text(self.start_ms)} to {utc_text(self.end_ms)}: {found}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a check is about. window: None stands for first to last bar. length_ms: of one bar."""
+
+    venue: str
+    symbol: str
+    length_ms: int = MINUTE_MS
+    window: Window | None = None
+    max_missing: float = MAX_MISSING
+
+
+def check_quality(bars: Bars, window: Window | None = None, *, max_missing: float = MAX_MISSING) -> QualityReport:
+    """Quality of a bar table, over a window or from its first to its last bar.
+
+    Raises UsageError for an empty table without a window.
+    """
+    length_ms = interval_ms(bars.timeframe) or timeframe_ms(bars.timeframe)
+    return check_rows(rows_of(bars, length_ms), Subject(bars.venue, bars.symbol, length_ms, window, max_missing))
+
+
+def check_store(store: CandleStore, venue: str, symbol: str, window: Window, *,
+                max_missing: float = MAX_MISSING) -> QualityReport:
+    """Quality of a stored market's 1-minute bars over a window, with the rows that were refused at import."""
+    rows, refused = store.rows(venue, symbol, window), store.quarantined(venue, symbol, window)
+    return check_rows(rows, Subject(venue, symbol, MINUTE_MS, window, max_missing), refused)
+
+
+def check_file(path: Path, *, max_missing: float = MAX_MISSING) -> QualityReport:
+    """Quality of one candle file as it is, of any interval, from its first to its last bar.
+
+    Raises CandleFileError when the file can not be read as candles.
+    """
+    file = read_candle_file(path)
+    return check_rows(file.rows, Subject(file.venue, file.symbol, file.length_ms, None, max_missing))
+
+
+def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None = None) -> QualityReport:
+    """Quality of raw rows in any order; refused rows add to the counts of defects but fill no hole."""
+    if subject.window is not None:
+        rows = rows.within(subject.window)
+    elif not len(rows):
+        raise UsageError(f"{subject.symbol} on {subject.venue}: no candle and no window to check; give one of them.")
+    length_ms = subject.length_ms
+    codes = defects(rows, length_ms)
+    times, first_at = np.unique(rows.open_time, return_index=True)
+    window = subject.window or Window(int(times[0]), int(times[-1]) + length_ms)
+    edges = subject.window is not None
+    gaps = _gaps(times, length_ms, window if edges else None)
+    expected = -(-window.end_ms // length_ms) - -(-window.start_ms // length_ms)
+    usable = int(np.unique(rows.open_time[codes == OK]).size)
+    longest = sorted(sorted(gaps, key=lambda gap: -gap.missing)[:MAX_GAPS_LISTED],
+                     key=lambda gap: gap.last_before_ms or 0)
+    refused_codes = defects(refused.rows, length_ms) if refused is not None else np.empty(0, dtype=np.uint8)
+    every = np.concatenate([codes, refused_codes])
+    early = rows.close_time != rows.open_time + length_ms
+    silent = rows.volume[first_at] == 0
+    return QualityReport(
+        venue=subject.venue, symbol=subject.symbol, timeframe=interval_name(length_ms),
+        start_ms=window.start_ms, end_ms=window.end_ms, expected=expected, present=int(times.size), usable=usable,
+        completeness=usable / expected if expected else 0.0,
+        gap_count=len(gaps), missing=sum(gap.missing for gap in gaps), gaps=tuple(longest),
+        duplicates=len(rows) - int(times.size) + int(np.count_nonzero(refused_codes == OK)),
+        off_minute=int(np.count_nonzero(every == OFF_GRID)),
+        zero_volume=int(np.count_nonzero(silent)), zero_volume_longest=_longest_run(silent),
+        impossible=int(np.count_nonzero(impossible(every))),
+        irregular_closes=int(np.count_nonzero(early & (codes < BAD_CLOSE_TIME))),
+        quarantined=len(refused_codes), max_missing=subject.max_missing,
+    )
+
+
+def _gaps(times: Ints, length_ms: int, window: Window | None) -> list[Gap]:
+    """Holes of at least one whole bar between sorted open times, and at the window's edges where one is given."""
+    holes = np.diff(times) // length_ms - 1
+    found = [Gap(last_before_ms=int(times[at]), first_after_ms=int(times[at + 1]), missing=int(holes[at]))
+             for at in np.flatnonzero(holes > 0)]
+    if window is None:
+        return found
+    first, end = -(-window.start_ms // length_ms) * length_ms, -(-window.end_ms // length_ms) * length_ms
+    if not times.size:
+        missing = (end - first) // length_ms
+        return [Gap(last_before_ms=None, first_after_ms=None, missing=missing)] if missing else []
+    before, after = (int(times[0]) - first) // length_ms, (end - int(times[-1])) // length_ms - 1
+    if before > 0:
+        found.insert(0, Gap(last_before_ms=None, first_after_ms=int(times[0]), missing=before))
+    if after > 0:
+        found.append(Gap(last_before_ms=int(times[-1]), first_after_ms=None, missing=after))
+    return found
+
+
+def _longest_run(flags: Bools) -> int:
+    """Length of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
