@@ -1,0 +1,98 @@
+"""Evidence: what a strategy, model or ensemble did on bars that opened after its birth, each bar counted once."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from daybook.core.arrays import Floats
+from daybook.core.time import DAY_MS, day_start_ms, parse_day
+from daybook.rank.score import BLOCKS_PER_DAY
+
+
+class EvidenceDay(BaseModel):
+    """One research day's new evidence: the block returns of the 24 hours before `day` 00:00 UTC, after costs.
+
+    blocks: 24 fractions, oldest first. trades: closed in those hours.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    blocks: tuple[float, ...] = Field(min_length=BLOCKS_PER_DAY, max_length=BLOCKS_PER_DAY)
+    trades: int = Field(ge=0)
+
+    @field_validator("day")
+    @classmethod
+    def _calendar_day(cls, day: str) -> str:
+        return parse_day(day).isoformat()
+
+    @field_validator("blocks")
+    @classmethod
+    def _finite(cls, blocks: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(math.isfinite(value) for value in blocks):
+            raise ValueError("block returns must be finite; leave a day with missing blocks out, missing is not zero")
+        return blocks
+
+    @property
+    def start_ms(self) -> int:
+        """Open time of the first bar that this evidence covers, ms UTC."""
+        return day_start_ms(parse_day(self.day)) - DAY_MS
+
+
+class Evidence(BaseModel):
+    """The forward record of one identity: days in order, each once, none of them reaching before its birth."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identity: str
+    kind: str
+    birth_ms: int
+    days: tuple[EvidenceDay, ...] = ()
+
+    @model_validator(mode="after")
+    def _forward_only(self) -> Evidence:
+        names = [entry.day for entry in self.days]
+        if names != sorted(set(names)):
+            raise ValueError(f"evidence of {self.identity}: days must rise and appear once, found {names}")
+        if self.days and self.days[0].start_ms < self.birth_ms:
+            raise ValueError(
+                f"evidence of {self.identity}: the day {names[0]} covers bars from before its birth; "
+                "only later bars are evidence"
+            )
+        return self
+
+    @property
+    def blocks(self) -> Floats:
+        """(24 x days,) float64 fraction per 60-minute block, oldest first."""
+        return np.array([value for entry in self.days for value in entry.blocks], dtype=np.float64)
+
+    @property
+    def trades(self) -> int:
+        """Trades closed on forward bars."""
+        return sum(entry.trades for entry in self.days)
+
+    @property
+    def daily_returns(self) -> Floats:
+        """(days,) float64 compounded return of each forward day, fraction."""
+        return np.array([np.prod(1.0 + np.array(entry.blocks)) - 1.0 for entry in self.days], dtype=np.float64)
+
+    def extended(self, entry: EvidenceDay) -> Evidence:
+        """This record with one more day; the same day again replaces what it said before."""
+        kept = [old for old in self.days if old.day != entry.day]
+        days = tuple(sorted([*kept, entry], key=lambda one: one.day))
+        return Evidence(identity=self.identity, kind=self.kind, birth_ms=self.birth_ms, days=days)
+
+    def before(self, day: str) -> Evidence:
+        """The part of this record that a research day could already see."""
+        days = tuple(entry for entry in self.days if entry.day < day)
+        return Evidence(identity=self.identity, kind=self.kind, birth_ms=self.birth_ms, days=days)
+
+
+def first_evidence_day(birth_ms: int) -> str:
+    """The first research day whose newest 24 hours lie wholly after a birth, YYYY-MM-DD."""
+    first_full_day = -(-birth_ms // DAY_MS)
+    return (parse_day("1970-01-01") + timedelta(days=first_full_day + 1)).isoformat()

@@ -1,0 +1,223 @@
+"""The trial ledger: one row for every evaluation of anything, append-only, chained so that no row changes unseen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from daybook.core.errors import DataError
+from daybook.core.files import read_parquet, write_parquet
+from daybook.core.hashing import canonical_json
+
+TrialKind = Literal["score", "design", "sweep", "model", "ensemble", "null", "validation", "tuning"]
+Outcome = Literal["ok", "undefined", "failed"]
+KINDS = get_args(TrialKind)
+OUTCOMES = get_args(Outcome)
+FILE_NAME = "trials.parquet"
+GENESIS = bytes(16)
+"""What the first row of the first run is chained to."""
+
+_FIELDS: tuple[tuple[str, pa.DataType, bool], ...] = (
+    ("day", pa.string(), False),
+    ("run_id", pa.string(), False),
+    ("step", pa.string(), False),
+    ("seq", pa.int32(), False),
+    ("kind", pa.string(), False),
+    ("identity", pa.string(), False),
+    ("structure_hash", pa.string(), False),
+    ("params", pa.string(), False),
+    ("symbol", pa.string(), False),
+    ("timeframe", pa.string(), False),
+    ("window_start", pa.int64(), False),
+    ("window_end", pa.int64(), False),
+    ("n_bars", pa.int32(), False),
+    ("birth", pa.int64(), False),
+    ("author", pa.string(), False),
+    ("data_hash", pa.string(), False),
+    ("outcome", pa.string(), False),
+    ("sharpe", pa.float64(), True),
+    ("skew", pa.float64(), True),
+    ("kurtosis", pa.float64(), True),
+    ("total_return", pa.float64(), True),
+    ("trades", pa.int32(), True),
+)
+SCHEMA = pa.schema([pa.field(name, kind, nullable=nullable) for name, kind, nullable in _FIELDS])
+"""Times are ms UTC; sharpe is annualised; an undefined figure is null. params is canonical JSON."""
+
+_ORIGIN = ("day", "run_id", "step", "seq")
+_GIVEN = tuple(name for name, _, _ in _FIELDS if name not in _ORIGIN)
+_OPTIONAL = tuple(name for name, _, nullable in _FIELDS if nullable)
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+class TrialCounts(BaseModel):
+    """How many evaluations were made: in one day, ever, and ever by kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    today: int = Field(default=0, ge=0)
+    ever: int = Field(default=0, ge=0)
+    by_kind: dict[str, int] = Field(default_factory=dict)
+
+
+class BrokenRow(BaseModel):
+    """The first row whose stored hash does not follow from its content and the row before it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    position: int
+    step: str
+    seq: int
+    text: str
+
+
+class TrialLedger:
+    """Collects one step's evaluations in the order in which they were made, and writes them as one Parquet file."""
+
+    def __init__(self, day: str, run_id: str, step: str) -> None:
+        self.day = day
+        self.run_id = run_id
+        self.step = step
+        self._rows = 0
+        self._batches: list[pa.Table] = []
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def extend(self, columns: Mapping[str, Any]) -> None:
+        """Append a batch, one row a value; a scalar stands for every row.
+
+        columns: every ledger column but day, run_id, step and seq; sharpe, skew, kurtosis, total_return and trades may
+        be left out. params: mappings or canonical JSON text. NaN and infinity become null: undefined is not a number.
+        Raises DataError for an unknown or missing column, unequal lengths, an unknown kind or outcome.
+        """
+        unknown = sorted(set(columns) - set(_GIVEN))
+        missing = [name for name in _GIVEN if name not in columns and name not in _OPTIONAL]
+        if unknown or missing:
+            raise DataError(f"trial ledger {self.step}: unknown columns {unknown}, missing columns {missing}.")
+        rows = _row_count(columns, self.step)
+        filled = {name: _column(columns.get(name), rows) for name in _GIVEN}
+        filled["params"] = [value if isinstance(value, str) else canonical_json(value) for value in filled["params"]]
+        filled |= {"day": [self.day] * rows, "run_id": [self.run_id] * rows, "step": [self.step] * rows,
+                   "seq": list(range(self._rows, self._rows + rows))}
+        self._batches.append(checked(_table(filled, self.step), f"trial ledger {self.step}"))
+        self._rows += rows
+
+    def add(self, **row: Any) -> None:
+        """Append one evaluation; the keywords are the columns of extend."""
+        self.extend({name: [value] for name, value in row.items()})
+
+    def table(self) -> pa.Table:
+        """Every row so far, in order, with SCHEMA."""
+        return pa.concat_tables([SCHEMA.empty_table(), *self._batches]).combine_chunks()
+
+    def write(self, folder: Path) -> Path:
+        """Write the rows to folder/trials.parquet."""
+        return write_parquet(folder / FILE_NAME, self.table())
+
+
+def read_trials(path: Path) -> pa.Table:
+    """The rows of a ledger file. Raises DataError when it is missing, corrupt or has other columns."""
+    return checked(read_parquet(path), str(path))
+
+
+def checked(table: pa.Table, where: str) -> pa.Table:
+    """The table in ledger form. Raises DataError for other columns, a null, an unknown kind, a wrong order of seq."""
+    if table.schema.names != SCHEMA.names:
+        raise DataError(f"{where}: columns are {table.schema.names}, allowed are {SCHEMA.names}.")
+    try:
+        table = table.cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"{where}: {error}. Columns, types and required values are those of ledger.SCHEMA.") from error
+    for name in SCHEMA.names:
+        if not SCHEMA.field(name).nullable and table[name].null_count:
+            raise DataError(f"{where}: {name} is missing in {table[name].null_count} rows; only results may be.")
+    for name, allowed in (("kind", KINDS), ("outcome", OUTCOMES)):
+        unknown = sorted(set(table[name].unique().to_pylist()) - set(allowed))
+        if unknown:
+            raise DataError(f"{where}: {name} {unknown}, allowed are {', '.join(allowed)}.")
+    if table.num_rows and not bool(np.all(np.diff(table["seq"].to_numpy()) == 1)):
+        raise DataError(f"{where}: seq does not count up by one; a ledger is append-only, rows are never left out.")
+    return table
+
+
+def row_hashes(table: pa.Table, previous: bytes = GENESIS) -> list[bytes]:
+    """The chained hash of every row: the first 16 bytes of SHA-256 over the previous row's hash and this row's content.
+
+    table: the ledger's columns, in the order in which rows are chained. previous: hash of the row before the first.
+    """
+    columns = [table[name].to_pylist() for name in SCHEMA.names]
+    hashes: list[bytes] = []
+    link = previous
+    for row in zip(*columns, strict=True):
+        link = hashlib.sha256(link + _ENCODE(row).encode()).digest()[:16]
+        hashes.append(link)
+    return hashes
+
+
+def chained(tables: Sequence[pa.Table], previous: bytes = GENESIS) -> tuple[pa.Table, bytes]:
+    """One run's rows with `position` and `row_hash` appended, and the hash of the last row (previous without rows)."""
+    rows = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+    hashes = row_hashes(rows, previous)
+    rows = rows.append_column("position", pa.array(range(rows.num_rows), pa.int32()))
+    rows = rows.append_column("row_hash", pa.array(hashes, pa.binary()))
+    return rows, hashes[-1] if hashes else previous
+
+
+def first_broken(rows: pa.Table, previous: bytes = GENESIS) -> BrokenRow | None:
+    """The first row of a chained table that was changed, moved or whose predecessor was taken out; None if whole."""
+    stored = rows["row_hash"].to_pylist()
+    positions = rows["position"].to_pylist()
+    for place, expected in enumerate(row_hashes(rows, previous)):
+        if positions[place] == place and stored[place] == expected:
+            continue
+        row = {name: rows[name][place].as_py() for name in ("run_id", "step", "seq")}
+        moved = positions[place] != place
+        what = "rows before it are missing" if moved else "its hash does not follow from its content"
+        text = f"trial ledger: run {row['run_id']}, row {place} ({row['step']} {row['seq']}): {what}"
+        return BrokenRow(position=place, text=text, **row)
+    return None
+
+
+def counts(table: pa.Table, day: str | None = None) -> TrialCounts:
+    """Evaluations in a ledger table: of `day`, ever, and by kind; failed and undefined ones count."""
+    today = 0 if day is None else sum(found == day for found in table["day"].to_pylist())
+    return TrialCounts(
+        today=today, ever=table.num_rows, by_kind=dict(sorted(Counter(table["kind"].to_pylist()).items()))
+    )
+
+
+def _row_count(columns: Mapping[str, Any], step: str) -> int:
+    lengths = {name: len(values) for name, values in columns.items() if not _is_scalar(values)}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"trial ledger {step}: columns have different lengths: {lengths}.")
+    return next(iter(lengths.values()), 1)
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__")
+
+
+def _column(values: Any, rows: int) -> list[Any]:
+    """Plain Python values; NaN and infinity become None."""
+    if _is_scalar(values):
+        values = [values] * rows
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    return [None if isinstance(value, float) and not np.isfinite(value) else value for value in listed]
+
+
+def _table(columns: Mapping[str, list[Any]], step: str) -> pa.Table:
+    try:
+        arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise DataError(f"trial ledger {step}: {error}. Types are those of ledger.SCHEMA.") from error

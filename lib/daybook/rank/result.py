@@ -1,0 +1,103 @@
+"""What one finished run hands to the publish step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from daybook.core.errors import DataError
+from daybook.core.hashing import hash_json
+from daybook.core.time import parse_day
+from daybook.rank.evidence import Evidence
+from daybook.rank.ledger import GENESIS, checked, read_trials, row_hashes
+from daybook.rank.pool import KINDS, Kind, Pool
+from daybook.rank.score import ScoreResult
+from daybook.rank.update import Archived
+
+
+class ScoreRow(BaseModel):
+    """A day's score of one strategy, model or ensemble, in the pool or not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    identity: str
+    name: str
+    result: ScoreResult
+
+
+class RunResult(BaseModel):
+    """A finished run, as the store records it. No wall-clock time belongs here: equal runs must have equal records.
+
+    run_id: `2023-06-14/01`. official: run 01, or a re-run that was adopted; only such a run changes pools.
+    previous_day: the official day whose pools the run started from, None at the very beginning. facts: further
+    manifest facts as JSON values. evidence: the forward records with this day's entry in them. trials: one ledger a
+    step, in step order, as Parquet paths or tables.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    run_id: str
+    day: str
+    number: int = Field(ge=1)
+    parent: str | None = None
+    official: bool
+    status: str
+    previous_day: str | None = None
+    seed: int
+    source: str
+    code_hash: str
+    data_hash: str
+    settings_hash: str = ""
+    facts: Mapping[str, Any] = Field(default_factory=dict)
+    pools: tuple[Pool, ...] = ()
+    scores: tuple[ScoreRow, ...] = ()
+    archived: tuple[Archived, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    trials: tuple[Path | pa.Table, ...] = ()
+
+    @field_validator("day")
+    @classmethod
+    def _calendar_day(cls, day: str) -> str:
+        return parse_day(day).isoformat()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunResult:
+        expected = f"{self.day}/{self.number:02d}"
+        if self.run_id != expected:
+            raise ValueError(f"run_id is {self.run_id!r}, allowed is {expected!r}: day and number name the run")
+        if self.previous_day is not None and self.previous_day >= self.day:
+            raise ValueError(f"run {self.run_id}: previous_day {self.previous_day} must lie before its day")
+        kinds = [pool.kind for pool in self.pools]
+        if sorted(kinds) != sorted(set(kinds)) or any(pool.day != self.day for pool in self.pools):
+            raise ValueError(f"run {self.run_id}: one pool a kind, of the run's own day; found {kinds}")
+        if self.official and set(kinds) != set(KINDS):
+            raise ValueError(f"run {self.run_id}: an official run needs the pools {', '.join(KINDS)}; found {kinds}")
+        late = [record.identity for record in self.evidence if record.days and record.days[-1].day > self.day]
+        if late:
+            raise ValueError(f"run {self.run_id}: evidence from after its day, of {', '.join(late)}")
+        return self
+
+    def trial_tables(self) -> tuple[pa.Table, ...]:
+        """The ledgers, read and checked. Raises DataError when one is missing, corrupt or of another run."""
+        tables: list[pa.Table] = []
+        for ledger in self.trials:
+            table = read_trials(ledger) if isinstance(ledger, Path) else checked(ledger, f"run {self.run_id} trials")
+            runs = table["run_id"].unique().to_pylist()
+            if runs not in ([], [self.run_id]):
+                raise DataError(f"run {self.run_id}: its trial ledger holds rows of {runs}; only its own are allowed.")
+            tables.append(table)
+        return tuple(tables)
+
+    def record_hash(self, tables: tuple[pa.Table, ...]) -> str:
+        """SHA-256 of everything recorded but the official mark, so that adopting a run leaves it what it was.
+
+        tables: trial_tables(), handed in because reading them twice costs more than hashing.
+        """
+        facts = self.model_dump(mode="json", exclude={"official", "trials"})
+        ends = [row_hashes(table, GENESIS)[-1].hex() if table.num_rows else "" for table in tables]
+        return hash_json([facts, ends])

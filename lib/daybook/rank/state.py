@@ -1,0 +1,143 @@
+"""What a research day reads of the published state: everything official from before it, and nothing later."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from daybook.core.store import Store
+from daybook.core.time import parse_day
+from daybook.rank.evidence import Evidence, EvidenceDay
+from daybook.rank.ledger import TrialCounts
+from daybook.rank.pool import KINDS, Kind, Pool, PoolMember, empty_pool
+
+if TYPE_CHECKING:
+    import duckdb
+
+HISTORY_DAYS = 30
+_HISTORY = ("day", "kind", "identity", "name", "score")
+
+
+class HistoryRow(BaseModel):
+    """One past score."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    kind: Kind
+    identity: str
+    name: str
+    score: float | None
+
+
+class PriorState(BaseModel):
+    """The published state that day `day` starts from.
+
+    previous_day: the newest official day before it, None at the beginning. pools: that day's, empty ones at the
+    beginning. evidence: forward record by identity, of that day's pool members. history: scores of the last 30 days,
+    oldest first. trials: evaluations of earlier days; `today` is those of previous_day. identities, structures: every
+    hash ever tried, so that a duplicate is refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    previous_day: str | None = None
+    pools: dict[Kind, Pool]
+    evidence: dict[str, Evidence] = Field(default_factory=dict)
+    history: tuple[HistoryRow, ...] = ()
+    trials: TrialCounts = Field(default_factory=TrialCounts)
+    identities: frozenset[str] = frozenset()
+    structures: frozenset[str] = frozenset()
+
+    @field_serializer("identities", "structures")
+    def _sorted(self, hashes: frozenset[str]) -> list[str]:
+        return sorted(hashes)
+
+    @classmethod
+    def empty(cls, day: str) -> PriorState:
+        """The state before the very first day."""
+        return cls(day=day, pools={kind: empty_pool(day, kind) for kind in KINDS})
+
+
+def prior_state(store: Store, day: str) -> PriorState:
+    """state_before on the store's newest generation; empty when nothing was published yet."""
+    if store.newest() is None:
+        return PriorState.empty(day)
+    return store.read(lambda connection: state_before(connection, day))
+
+
+def state_before(connection: duckdb.DuckDBPyConnection, day: str) -> PriorState:
+    """Everything official from before `day` (YYYY-MM-DD), so that re-running a past day sees what was known then.
+
+    Trials of every run of earlier days count, re-runs included. Raises UsageError for a day that does not exist.
+    """
+    first = (parse_day(day) - timedelta(days=HISTORY_DAYS)).isoformat()
+    previous = connection.execute("SELECT max(day) FROM runs WHERE official AND day < ?", [day]).fetchone()
+    previous_day = previous[0] if previous else None
+    pools: dict[Kind, Pool] = {kind: _pool(connection, previous_day, kind) or empty_pool(day, kind) for kind in KINDS}
+    members = [member for pool in pools.values() for member in pool.members]
+    history = connection.execute(
+        "SELECT day, kind, identity, name, score FROM scores WHERE day >= ? AND day < ? ORDER BY ALL", [first, day]
+    ).fetchall()
+    return PriorState(
+        day=day, previous_day=previous_day, pools=pools,
+        evidence={member.identity: _evidence(connection, member, day) for member in members},
+        history=tuple(HistoryRow.model_validate(dict(zip(_HISTORY, row, strict=True))) for row in history),
+        trials=_counts(connection, day, previous_day),
+        identities=_tried(connection, "identity", day), structures=_tried(connection, "structure_hash", day),
+    )
+
+
+def trial_counts(connection: duckdb.DuckDBPyConnection, day: str) -> TrialCounts:
+    """Evaluations on `day`, on it and every earlier day, and these by kind."""
+    rows = connection.execute(
+        "SELECT kind, count(*), count(*) FILTER (day = ?) FROM trials WHERE day <= ? GROUP BY kind ORDER BY kind",
+        [day, day],
+    ).fetchall()
+    return TrialCounts(
+        today=sum(row[2] for row in rows), ever=sum(row[1] for row in rows), by_kind={row[0]: row[1] for row in rows}
+    )
+
+
+def pool_of(connection: duckdb.DuckDBPyConnection, day: str, kind: Kind) -> Pool | None:
+    """The official snapshot of a day, None when the day has none."""
+    return _pool(connection, day, kind)
+
+
+def _pool(connection: duckdb.DuckDBPyConnection, day: str | None, kind: Kind) -> Pool | None:
+    found = connection.execute("SELECT capacity FROM pools WHERE day = ? AND kind = ?", [day, kind]).fetchone()
+    if day is None or found is None:
+        return None
+    rows = connection.execute(
+        "SELECT payload FROM pool_members WHERE day = ? AND kind = ? ORDER BY rank", [day, kind]
+    ).fetchall()
+    members = tuple(PoolMember.model_validate_json(row[0]) for row in rows)
+    return Pool(day=day, kind=kind, capacity=found[0], members=members)
+
+
+def _evidence(connection: duckdb.DuckDBPyConnection, member: PoolMember, day: str) -> Evidence:
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "SELECT day, blocks, trades FROM evidence "
+        "WHERE identity = ? AND kind = ? AND birth_ms = ? AND day < ? ORDER BY day",
+        [member.identity, member.kind, member.birth_ms, day],
+    ).fetchall()
+    days = tuple(EvidenceDay(day=row[0], blocks=tuple(row[1]), trades=row[2]) for row in rows)
+    return Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms, days=days)
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, day: str, previous_day: str | None) -> TrialCounts:
+    last = (parse_day(day) - timedelta(days=1)).isoformat()
+    found = trial_counts(connection, last)
+    if previous_day == last or previous_day is None:
+        return found
+    return found.model_copy(update={"today": trial_counts(connection, previous_day).today})
+
+
+def _tried(connection: duckdb.DuckDBPyConnection, column: str, day: str) -> frozenset[str]:
+    rows = connection.execute(f"SELECT DISTINCT {column} FROM trials WHERE day < ?", [day]).fetchall()  # noqa: S608
+    return frozenset(row[0] for row in rows)
+
+
