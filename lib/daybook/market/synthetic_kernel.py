@@ -125,8 +125,9 @@ def coin_log_path(keys: Keys, first_minute: int, sigma: Floats, factor: Floats, 
     """Log mid price at the start of the season and at each of its minutes' ends.
 
     sigma, factor: (T + 1,) of the season's minutes and, first, the minute before them. Returns (T + 1,).
-    The sum of the minute returns is bridged to the season's end level, evenly, which leaves no memory in them: the end
-    level's variance is that of the sum, so a return so far says nothing about the rest (Levy's construction).
+    The sum of the minute returns is bridged evenly to the season's end level. Because that level's variance is the
+    sum's expected variance, the return so far says nothing about the rest (Levy's construction of Brownian motion); a
+    season calmer or wilder than expected keeps a memory at the scale of a month, far beyond any window of Daybook's.
     """
     length = sigma.size - 1
     own = math.sqrt(1.0 - coin.loading * coin.loading)
