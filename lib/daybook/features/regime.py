@@ -1,0 +1,112 @@
+"""Regime features: which kind of market this is, judged from past bars only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from daybook.core.arrays import Floats
+from daybook.features.feature import Feature
+from daybook.features.rolling_kernel import rolling_moments, rolling_rank, rolling_sum
+from daybook.features.series import Series, difference, ratio
+from daybook.features.settling import settling
+from daybook.features.trend import directional_balance, directional_strength
+
+TRENDLESS_ADX = 20.0
+TRENDING_ADX = 25.0
+_ADX_SETTLED = settling(27, 1.0 / 14, stages=2)
+_WILDER = "Wilder (1978), New Concepts"
+
+
+def volatility_rank(series: Series, window: int, history: int) -> Floats:
+    """Share of the last `history` realised volatilities (of `window` bars) below the newest, ties counted half."""
+    return series.shared(
+        ("volatility_rank", window, history), lambda: rolling_rank(series.realised(window), history)
+    )
+
+
+def volatility_tercile(series: Series, window: int, history: int) -> Floats:
+    """0 calm, 1 usual, 2 wild: the third of its own history in which the newest volatility lies."""
+    tercile: Floats = np.minimum(np.floor(3.0 * volatility_rank(series, window, history)), 2.0)
+    return tercile
+
+
+def volume_rank(series: Series, window: int, history: int) -> Floats:
+    """Share of the last `history` volumes (of `window` bars) below the newest, ties counted half."""
+    return rolling_rank(series.volume_sum(window), history)
+
+
+def efficiency(series: Series, window: int) -> Floats:
+    """Kaufman's efficiency ratio: net move over path length, 0 to 1; NaN where nothing moved."""
+    path = rolling_sum(series.absolute_return, window)
+    return np.minimum(ratio(np.abs(difference(series.log_close, window)), path), 1.0)
+
+
+def trend_strength(series: Series) -> Floats:
+    """0 trendless (ADX below 20), 1 between, 2 trending (ADX at least 25)."""
+    strength = directional_strength(series, 14)
+    level = (strength >= TRENDLESS_ADX).astype(np.float64) + (strength >= TRENDING_ADX)
+    return np.where(np.isnan(strength), np.nan, level)
+
+
+def trend_state(series: Series) -> Floats:
+    """-1 falling, 1 rising where ADX is at least 25, else 0."""
+    direction = np.sign(directional_balance(series, 14))
+    strength = directional_strength(series, 14)
+    trending: Floats = np.where(strength >= TRENDING_ADX, direction, 0.0)
+    return np.where(np.isnan(strength), np.nan, trending)
+
+
+def market_state(series: Series, window: int, history: int) -> Floats:
+    """3 * (trend state + 1) + volatility tercile: 0 falling and calm ... 8 rising and wild."""
+    state: Floats = 3.0 * (trend_state(series) + 1.0) + volatility_tercile(series, window, history)
+    return state
+
+
+def variance_ratio(series: Series, lag: int, window: int) -> Floats:
+    """Variance of `lag`-bar returns over lag times that of one-bar returns: below 1 reverting, above 1 trending."""
+    _, slow = rolling_moments(difference(series.log_close, lag), window)
+    return ratio(slow, lag * np.square(series.return_deviation(window)))
+
+
+def choppiness(series: Series, window: int) -> Floats:
+    """100 log(sum of true ranges / range of the window) / log(window); NaN in a flat window."""
+    path = rolling_sum(series.true_range, window)
+    travelled = ratio(path, series.highest(window) - series.lowest(window))
+    return 100.0 * np.log(travelled) / np.log(window)
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("volatility_rank_480", "regime", ("close",), 539, "fraction",
+            "Rank of the realised volatility of 60 bars among its last 480 values.", "by definition",
+            partial(volatility_rank, window=60, history=480), bounds=(0.0, 1.0)),
+    Feature("volatility_tercile_480", "regime", ("close",), 539, "state",
+            "Third of its last 480 values in which the volatility of 60 bars lies: 0 calm, 1 usual, 2 wild.",
+            "by definition", partial(volatility_tercile, window=60, history=480), bounds=(0.0, 2.0)),
+    Feature("volume_rank_480", "regime", ("volume",), 493, "fraction",
+            "Rank of the volume of 15 bars among its last 480 values.", "by definition",
+            partial(volume_rank, window=15, history=480), bounds=(0.0, 1.0)),
+    *(
+        Feature(f"efficiency_{window}", "regime", ("close",), window, "fraction",
+                f"Net move of {window} bars over the length of their path.", "Kaufman (1995), Smarter Trading",
+                partial(efficiency, window=window), bounds=(0.0, 1.0))
+        for window in (20, 60)
+    ),
+    Feature("trend_strength_14", "regime", ("high", "low", "close"), _ADX_SETTLED, "state",
+            "0 trendless (ADX below 20), 1 between, 2 trending (25 or more).", _WILDER, trend_strength,
+            recursive=True, bounds=(0.0, 2.0)),
+    Feature("trend_state_14", "regime", ("high", "low", "close"), _ADX_SETTLED, "state",
+            "-1 falling trend, 0 none (ADX below 25), 1 rising trend.", _WILDER, trend_state,
+            recursive=True, bounds=(-1.0, 1.0)),
+    Feature("market_state", "regime", ("high", "low", "close"), max(539, _ADX_SETTLED), "state",
+            "3 x (trend state + 1) + volatility tercile: 0 falling and calm to 8 rising and wild.", "by definition",
+            partial(market_state, window=60, history=480), recursive=True, bounds=(0.0, 8.0)),
+    Feature("variance_ratio_5_60", "regime", ("close",), 64, "ratio",
+            "Variance of 5-bar returns over five times that of 1-bar returns, 60 bars.",
+            "Lo, MacKinlay (1988), Rev. Fin. Studies 1", partial(variance_ratio, lag=5, window=60),
+            bounds=(0.0, np.inf)),
+    Feature("choppiness_14", "regime", ("high", "low", "close"), 14, "score",
+            "Path over range of 14 bars on a log scale: 100 goes nowhere, 0 straight.", "Dreiss (1993)",
+            partial(choppiness, window=14)),
+)
