@@ -21,8 +21,8 @@ def planted_signal(bars: Bars) -> NDArray[np.int8]:
         long:  volume > 7 * sma(volume, 240) and close - low > 0.85 * (high - low)
         short: volume > 7 * sma(volume, 240) and high - close > 0.85 * (high - low)
     In mode "planted" the minute before each extreme quarter-hour trades 24 times its natural volume and closes beside
-    the end of its range to which the next 15 minutes drift by 0.8 of the average quarter-hour's volatility; enter at the
-    next open and hold 15 bars. In modes "normal" and "noise" the same rule finds next to nothing.
+    the end of its range to which the next 15 minutes drift by 0.8 of an average quarter-hour's volatility; enter at
+    the next open and hold 15 bars. In modes "normal" and "noise" the same rule finds next to nothing.
     bars: (T,) 1m bars. Returns (T,) int8; 0 in the first 239 bars. Raises UsageError for another timeframe.
     """
     if bars.timeframe != "1m":
