@@ -1,0 +1,172 @@
+"""Evaluation over one bar table: every distinct sub-expression under every distinct parameter value, once."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+
+from daybook.core.arrays import Bytes, Floats
+from daybook.market.bars import Bars
+from daybook.strategy.bits_kernel import run_program
+from daybook.strategy.compiled import Strategy, warmup
+from daybook.strategy.fields import FIELDS
+from daybook.strategy.kinds import Kind
+from daybook.strategy.nodes import Call, Field, Node, Number, Parameter
+from daybook.strategy.operators import REGISTRY, Operator, Slot
+from daybook.strategy.program import BITS, Program, compile_conditions
+
+MEMORY_BYTES = 256 * 1024 * 1024
+_FEWEST_ROWS = 192
+"""More than one strategy can need at once (four trees of 40 nodes and the bar columns), so no row in use is lost."""
+_MOST_ROWS = 4096
+
+Values = Mapping[str, float]
+
+
+
+
+class SignalPlan:
+    """Shares indicator columns between strategies and parameter sets on the same bars; not for two threads at once.
+
+    Columns live in rows of one arena that is touched only as it fills; the least recently used row is reused when
+    `memory_bytes` are full (but at least 192 rows are kept). The bars are copied, never changed.
+    """
+
+    def __init__(self, bars: Bars, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.bars = bars
+        rows = memory_bytes // max(8 * len(bars), 1)
+        self._arena: Floats = np.empty((min(max(rows, _FEWEST_ROWS), _MOST_ROWS), len(bars)))
+        self._free = list(range(self._arena.shape[0]))
+        self._row_of: OrderedDict[Hashable, int] = OrderedDict()
+        self._warmup_of: dict[Hashable, int] = {}
+        self._pinned: set[Hashable] = set()
+        self._programs: dict[str, Program] = {}
+
+    def bits(self, strategy: Strategy, params: Mapping[str, float] | None = None, out: Bytes | None = None) -> Bytes:
+        """(T,) uint8: bit 1 long entry, 2 long exit, 4 short entry, 8 short exit, decided at each close.
+
+        0 during warm-up. out: filled and returned if given. Raises SpecError for parameters unknown or out of range.
+        """
+        values = strategy.bind(params)
+        program = self._programs.get(strategy.identity)
+        if program is None:
+            conditions = {BITS[signal]: node for signal, node in strategy.expressions.items()}
+            program = self._programs[strategy.identity] = compile_conditions(conditions)
+        bits = np.empty(len(self.bars), np.uint8) if out is None else out
+        self._pinned.clear()
+        self._run(program, values, bits)
+        return bits
+
+    def column(self, node: Node, params: Mapping[str, float] | None = None) -> Floats:
+        """(T,) float64 copy of a series' values, or 0/1 of a condition; NaN while a series is undefined."""
+        self._pinned.clear()
+        values: Floats = self._arena[self._row(node, params or {})].copy()
+        return values
+
+    def _run(self, program: Program, values: Values, bits: Bytes) -> int:
+        """Fill bits with what the program stores; returns its warm-up."""
+        rows = np.empty(len(program.columns), np.int64)
+        longest = 0
+        for position, node in enumerate(program.columns):
+            key = self._key(node, values)
+            rows[position] = self._row(node, values, key)
+            longest = max(longest, self._warmup_of[key] + (position in program.crossed))
+        constants = np.array([number if isinstance(number, float) else number_value(number, values)
+                              for number in program.numbers], dtype=np.float64)
+        run_program(program.code, rows, constants, self._arena, longest, bits)
+        return longest
+
+    def _key(self, node: Node, values: Values) -> Hashable:
+        """What a tree is under these values: equal keys mean equal columns, whatever the parameters are called."""
+        if isinstance(node, Field):
+            return node.name
+        if isinstance(node, Parameter):
+            return values[node.name]
+        if isinstance(node, Number):
+            return node.value
+        return (node.operator, *[self._key(argument, values) for argument in node.arguments])
+
+    def _row(self, node: Node, values: Values, key: Hashable = None) -> int:
+        """The arena row that holds the column of a tree, computed if it is not there yet."""
+        key = self._key(node, values) if key is None else key
+        self._pinned.add(key)
+        row = self._row_of.get(key)
+        if row is not None:
+            self._row_of.move_to_end(key)
+            return row
+        row = self._take(key)
+        out = self._arena[row]
+        if isinstance(node, Field):
+            out[:] = FIELDS[node.name].compute(self.bars)
+        elif isinstance(node, Call) and node.kind == Kind.BOOLEAN:
+            self._condition(node, values, out)
+        elif isinstance(node, Call):
+            self._compute(node, values, out)
+        self._warmup_of[key] = warmup(node, values)
+        return row
+
+    def _take(self, key: Hashable) -> int:
+        """A row for a new column: a free one, or that of the least recently used column not in use now."""
+        if not self._free:
+            oldest = next(known for known in self._row_of if known not in self._pinned)
+            self._free.append(self._row_of.pop(oldest))
+            del self._warmup_of[oldest]
+        row = self._free.pop()
+        self._row_of[key] = row
+        return row
+
+    def _compute(self, node: Call, values: Values, out: Floats) -> None:
+        operator = REGISTRY[node.operator]
+        columns: list[Floats | float] = [self._arena[self._row(Field(name, FIELDS[name].kind), values)]
+                                         for name in operator.reads]
+        numbers: list[float] = []
+        for position, argument in enumerate(node.arguments):
+            if _is_setting(operator, position):
+                numbers.append(number_value(argument, values))
+            elif argument.kind == Kind.NUMBER:
+                columns.append(number_value(argument, values))
+            else:
+                columns.append(self._arena[self._row(argument, values)])
+        if operator.vector is not None:
+            operator.vector(columns, tuple(numbers), out)
+
+    def _condition(self, node: Call, values: Values, out: Floats) -> None:
+        """A condition as a column of 0 and 1, NaN during its warm-up."""
+        mask = np.empty(len(self.bars), np.uint8)
+        start = self._run(compile_conditions({1: node}), values, mask)
+        out[:] = mask
+        out[:start] = np.nan
+
+
+def _is_setting(operator: Operator, position: int) -> bool:
+    return position < len(operator.slots) and operator.slots[position] in (Slot.WINDOW, Slot.FRACTION)
+
+
+def number_value(node: Node, values: Values) -> float:
+    """The value of a tree of numbers and parameters; a division by zero is NaN."""
+    if isinstance(node, Number):
+        return node.value
+    if isinstance(node, Parameter):
+        return float(values[node.name])
+    if not isinstance(node, Call):
+        return math.nan
+    parts = [number_value(argument, values) for argument in node.arguments]
+    total = parts[0]
+    for part in parts[1:]:
+        if node.operator == "add":
+            total += part
+        elif node.operator == "sub":
+            total -= part
+        elif node.operator == "mul":
+            total *= part
+        else:
+            total = total / part if part != 0.0 else math.nan
+    return total
+
+
+def signal_bits(strategy: Strategy, bars: Bars, params: Mapping[str, float] | None = None) -> Bytes:
+    """(T,) uint8 signals of one strategy on one bar table; see SignalPlan.bits, which shares work between calls."""
+    return SignalPlan(bars).bits(strategy, params)
