@@ -1,0 +1,149 @@
+"""Models: value against baseline, calibration, drift of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from daybook.report import formats, palette
+from daybook.report.plot import axis, chart, columns, label, labels, marker_line, no_data, numbers, plain
+from daybook.report.sections import ModelRow
+from daybook.report.views import Chart
+
+_PANELS_ACROSS = 5
+
+
+@dataclass(frozen=True)
+class _Panel:
+    model: str
+    metric: str
+    value: float | None
+    baseline: float | None
+    n: Any
+    lower: float | None = None
+    upper: float | None = None
+    unit: str = ""
+    better: str = "higher"
+
+    @property
+    def colour(self) -> str:
+        """Green clears the baseline with its whole interval, blue with its value only, orange not at all."""
+        if self.value is None or self.baseline is None:
+            return palette.INK
+        sign = -1.0 if self.better == "lower" else 1.0
+        worst = self.upper if self.better == "lower" else self.lower
+        if sign * (self.value - self.baseline) <= 0:
+            return palette.BAD
+        return palette.GOOD if worst is not None and sign * (worst - self.baseline) > 0 else palette.FOCUS
+
+
+def model_scorecards(rows: Sequence[ModelRow] | pd.DataFrame, *, title: str = "Models against their baselines",
+                     missing: str = "no model was scored") -> Chart:
+    """One panel a model: its main metric out of fold, with interval, against its baseline.
+
+    rows: report sections (their first metric), or a DataFrame [model, metric, value, baseline, n] and optionally
+    lower, upper, unit, better ("higher" or "lower"). An undefined value leaves its panel empty.
+    """
+    panels = _panels(rows)
+    if not panels:
+        return no_data(title, missing)
+    across = min(_PANELS_ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"grid": {"rows": down, "columns": across, "pattern": "independent", "xgap": 0.32,
+                                       "ygap": 0.5}, "annotations": [], "shapes": [], "showlegend": False}
+    for place, panel in enumerate(panels):
+        suffix = "" if place == 0 else str(place + 1)
+        x, y = f"x{suffix}", f"y{suffix}"
+        data.append(_dot(panel, x, y))
+        layout[f"xaxis{suffix}"] = {"visible": False, "range": [-1, 1]}
+        layout[f"yaxis{suffix}"] = axis(label(panel.unit), nticks=5, tickfont={"size": 10})
+        if panel.baseline is not None:
+            data.append({"type": "scatter", "mode": "lines", "x": [-0.8, 0.8], "y": [plain(panel.baseline)] * 2,
+                         "xaxis": x, "yaxis": y, "line": {"color": palette.THRESHOLD, "dash": "dash", "width": 1.5},
+                         "hovertemplate": "baseline %{y}<extra></extra>"})
+        layout["annotations"].append(
+            {"text": f"<b>{label(panel.model)}</b><br>{label(panel.metric)}<br>n {formats.count(panel.n)}",
+             "xref": f"{x} domain", "yref": f"{y} domain", "x": 0.5, "y": 1.04, "xanchor": "center",
+             "yanchor": "bottom", "showarrow": False, "font": {"size": 11}})
+    return chart(data, title=title, height=110 + 250 * down, layout=layout | {"margin": {"l": 48, "r": 16, "t": 128, "b": 20}},
+                 subtitle="out of fold; dashed: baseline; green: the whole interval beats it, blue: the value does, "
+                          "orange: it does not")
+
+
+def _panels(rows: Sequence[ModelRow] | pd.DataFrame) -> list[_Panel]:
+    if not isinstance(rows, pd.DataFrame):
+        mains = [(row, row.metrics[0]) for row in rows if row.metrics]
+        return [_Panel(row.name, main.name, main.value, main.baseline, main.n, *(main.interval or (None, None)),
+                       unit=formats.unit_text(main.unit), better=main.better) for row, main in mains]
+    columns(rows, "model", "metric", "value", "baseline", "n", what="model scorecards")
+    return [_Panel(str(row["model"]), str(row["metric"]), plain(row["value"]), plain(row["baseline"]), row["n"],
+                   plain(row.get("lower")), plain(row.get("upper")), str(row.get("unit", "")),
+                   str(row.get("better", "higher"))) for row in rows.to_dict("records")]
+
+
+def _dot(panel: _Panel, x: str, y: str) -> dict[str, Any]:
+    dot: dict[str, Any] = {
+        "type": "scatter", "mode": "markers+text", "x": [0], "y": [plain(panel.value)], "xaxis": x, "yaxis": y,
+        "marker": {"size": 11, "color": panel.colour}, "textposition": "middle right", "cliponaxis": False,
+        "text": [f"  {formats.number(panel.value, 3)}"], "hovertemplate": "%{y}<extra></extra>"}
+    if panel.value is not None and panel.lower is not None and panel.upper is not None:
+        dot["error_y"] = {"type": "data", "symmetric": False, "array": [plain(max(0.0, panel.upper - panel.value))],
+                          "arrayminus": [plain(max(0.0, panel.value - panel.lower))], "color": panel.colour,
+                          "thickness": 1.5, "width": 5}
+    return dot
+
+
+def calibration(frame: pd.DataFrame, *, title: str = "Calibration", missing: str = "no model predicts a probability") -> Chart:
+    """Observed frequency against predicted probability, a marker's area growing with its sample.
+
+    frame: [model, predicted 0..1, observed 0..1, n], one row a bin.
+    """
+    models, predicted, observed, sizes = columns(frame, "model", "predicted", "observed", "n", what="calibration")
+    if not models:
+        return no_data(title, missing)
+    largest = max(float(size) for size in sizes) or 1.0
+    data: list[dict[str, Any]] = [
+        {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "name": "perfectly calibrated",
+         "line": {"color": palette.BENCHMARK, "dash": "dash", "width": 1.2}, "hoverinfo": "skip"}]
+    for place, model in enumerate(dict.fromkeys(models)):
+        rows = [i for i, name in enumerate(models) if name == model]
+        colour = palette.SERIES[place % len(palette.SERIES)]
+        counts = [int(sizes[i]) for i in rows]
+        data.append({"type": "scatter", "mode": "lines+markers", "name": f"{label(model)}  n {sum(counts):,}",
+                     "x": numbers(predicted[i] for i in rows), "y": numbers(observed[i] for i in rows),
+                     "line": {"color": colour, "width": 1.2}, "text": [f"n {c:,}" for c in counts],
+                     "marker": {"color": colour, "size": numbers(5 + 15 * (c / largest) ** 0.5 for c in counts)},
+                     "hovertemplate": "predicted %{x:.2f}, observed %{y:.2f}, %{text}<extra>%{fullData.name}</extra>"})
+    layout = {"xaxis": axis("predicted probability", range=[0, 1]),
+              "yaxis": axis("observed frequency", range=[0, 1])}
+    return chart(data, title=title, subtitle="out of fold; marker area: sample size of the bin", height=420, layout=layout)
+
+
+def drift(frame: pd.DataFrame, *, alarm: float = 0.25, title: str = "Drift of inputs",
+          missing: str = "no drift was measured") -> Chart:
+    """Population stability index of each feature against the alarm level, largest first.
+
+    frame: [name, psi, n].
+    """
+    names, psi, sizes = columns(frame, "name", "psi", "n", what="drift")
+    known = [(str(name), value, size) for name, raw, size in zip(names, psi, sizes, strict=True)
+             if (value := plain(raw)) is not None]
+    if not known:
+        return no_data(title, missing)
+    known.sort(key=lambda row: (-row[1], row[0]))
+    colours = [palette.BAD if value >= alarm else palette.FOCUS for _, value, _ in known]
+    data = [{"type": "bar", "orientation": "h", "x": [value for _, value, _ in known],
+             "y": labels(name for name, _, _ in known), "marker": {"color": colours}, "textposition": "outside",
+             "text": [f"{formats.number(value, 3)}  n {formats.count(size)}" for _, value, size in known],
+             "cliponaxis": False, "hovertemplate": "%{y}: %{text}<extra></extra>"}]
+    shape, note = marker_line(alarm, f"alarm {alarm:g}")
+    over = sum(value >= alarm for _, value, _ in known)
+    return chart(data, title=title, subtitle=f"{over} of {len(known)} over the alarm; n = observations",
+                 height=130 + 20 * len(known), layout={
+                     "xaxis": axis("population stability index", range=[0, 1.2 * max(alarm, known[0][1])]),
+                     "yaxis": axis("", autorange="reversed", ticks="", tickfont={"size": 11}), "shapes": [shape],
+                     "annotations": [note], "showlegend": False})

@@ -1,0 +1,94 @@
+"""How numbers, times and hashes are written for a reader; an undefined figure is an em dash."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from daybook.core.time import utc_text
+
+MISSING = "—"
+_MINUS = "−"
+
+
+def undefined(value: Any) -> bool:
+    """Whether a figure is None or NaN (pandas' NA included)."""
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return math.isnan(value)
+    return type(value).__name__ in ("NAType", "NaTType")
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """`1,234.50`, with a true minus sign."""
+    if undefined(value):
+        return MISSING
+    return _true_minus(f"{float(value):,.{digits}f}")
+
+
+def count(value: Any) -> str:
+    """`12,345`; a fraction of a count keeps one digit."""
+    if undefined(value):
+        return MISSING
+    return number(value, 0 if float(value).is_integer() else 1)
+
+
+def percent(value: Any, digits: int = 1) -> str:
+    """A fraction as `12.3 %`."""
+    return MISSING if undefined(value) else f"{number(100 * float(value), digits)} %"
+
+
+def signed(value: Any, digits: int = 1) -> str:
+    """`+1.5`, `−0.3`, `0.0`."""
+    if undefined(value):
+        return MISSING
+    text = number(value, digits)
+    return text if text.startswith(_MINUS) or not text.strip("0.,") else f"+{text}"
+
+
+def duration(seconds: Any) -> str:
+    """`0.8 s`, `42 s`, `3 min 05 s`."""
+    if undefined(seconds):
+        return MISSING
+    whole = float(seconds)
+    if whole < 9.95:
+        return f"{whole:.1f} s"
+    if whole < 99.5:
+        return f"{whole:.0f} s"
+    minutes, rest = divmod(round(whole), 60)
+    return f"{minutes:,} min {rest:02d} s"
+
+
+def day_time(time_ms: Any) -> str:
+    """`2024-03-02 04:11 UTC`."""
+    return MISSING if undefined(time_ms) else utc_text(int(time_ms))
+
+
+def short_hash(value: Any, length: int = 10) -> str:
+    """The first characters of a hash."""
+    return str(value)[:length]
+
+
+def figure(value: Any, unit: str) -> str:
+    """A figure in its unit: a `fraction` as percent, a `score` with one digit, a count whole."""
+    if undefined(value):
+        return MISSING
+    if unit in ("fraction", "percent of capital"):
+        return percent(value)
+    if unit in ("score", "points"):
+        return number(value, 1)
+    if float(value).is_integer() and abs(float(value)) >= 1:
+        return count(value)
+    return number(value, 2 if abs(float(value)) >= 1 else 3)
+
+
+def unit_text(unit: str) -> str:
+    """The unit as printed behind a figure: percent is part of the figure itself, a score has none."""
+    return "" if unit in ("fraction", "percent of capital", "score", "points") else unit
+
+
+def _true_minus(text: str) -> str:
+    if text.startswith("-"):
+        text = text[1:] if not text.strip("-0.,") else _MINUS + text[1:]
+    return text

@@ -1,0 +1,43 @@
+
+"use strict";
+(function () {
+  var root = document.documentElement;
+  var hosts = Array.prototype.slice.call(document.querySelectorAll(".chart"));
+  function explain(text) {
+    hosts.forEach(function (host) { host.querySelector(".chart-text").append(" " + text); });
+  }
+  function themed(chart) {
+    var look = getComputedStyle(root);
+    var ink = look.getPropertyValue("--ink-2").trim(), paper = look.getPropertyValue("--card").trim();
+    chart.layout = chart.layout || {};
+    chart.layout.font = Object.assign({}, chart.layout.font, { color: ink });
+    chart.layout.hoverlabel = Object.assign({}, chart.layout.hoverlabel, { bgcolor: paper, bordercolor: ink });
+    chart.layout.autosize = true;
+    delete chart.layout.width;
+    return chart;
+  }
+  function draw(host) {
+    var chart = themed(JSON.parse(host.querySelector("script").textContent));
+    var target = host.querySelector(".chart-plot");
+    var options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+    return Plotly.newPlot(target, chart.data, chart.layout, options).then(function () {
+      host.classList.add("drawn");
+    });
+  }
+  function start() {
+    hosts.reduce(function (before, host) {
+      return before.then(function () { return draw(host); }).catch(function (error) {
+        host.querySelector(".chart-text").append(" (this chart could not be drawn: " + error.message + ")");
+      });
+    }, Promise.resolve()).then(function () { root.dataset.charts = document.querySelectorAll(".chart.drawn").length; });
+  }
+  if (!hosts.length) { return; }
+  var library = document.createElement("script");
+  library.src = document.body.dataset.plotly;
+  library.onload = start;
+  library.onerror = function () {
+    explain("(charts need the file " + document.body.dataset.plotly + " beside the runs)");
+    root.dataset.charts = "missing";
+  };
+  document.head.appendChild(library);
+}());
