@@ -48,7 +48,7 @@ def csv_bytes(path: Path) -> bytes:
         if size > MAX_CSV_BYTES:
             raise CandleFileError(f"{path}: {size:,} bytes, allowed are {MAX_CSV_BYTES:,}. Split the file.")
         return path.read_bytes()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise CandleFileError(f"{path}: corrupt or unreadable zip ({error}). Download it again.") from error
     except OSError as error:
         raise CandleFileError(f"{path}: can not be read ({error.strerror or error}). Check the file.") from error

@@ -22,7 +22,7 @@ from daybook.market.archive import (
 )
 from daybook.market.errors import CandleFileError
 from daybook.market.names import UNKNOWN_VENUE, FileName, interval_ms, interval_name, parse_file_name
-from daybook.market.rows import CandleRows
+from daybook.market.rows import CandleRows, distinct
 
 _MIN_ROWS_FOR_SPACING = 20
 NAMES_ALLOWED = ("allowed are SYMBOL-1m-DATE.zip or .csv (Binance archive), SYMBOL_FROM_TO.parquet below a folder "
@@ -85,7 +85,7 @@ def _length_ms(path: Path, name: FileName, declared_ms: int | None, open_time: I
         raise CandleFileError(
             f"{path}: bars of {name.interval} have no fixed length, allowed are s, m, h and d. Choose another file."
         )
-    steps = np.diff(np.unique(open_time))
+    steps = np.diff(distinct(open_time))
     if declared_ms is not None:
         spacing = int(np.gcd.reduce(steps)) if len(steps) >= _MIN_ROWS_FOR_SPACING else declared_ms
         if spacing > declared_ms and spacing % declared_ms == 0:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from daybook.core.hashing import hash_file
@@ -15,7 +14,7 @@ from daybook.market.candle_files import NAMES_ALLOWED, CandleFile, candle_file_n
 from daybook.market.errors import CandleFileError
 from daybook.market.import_index import ImportedFile, ImportIndex
 from daybook.market.names import UNKNOWN_VENUE, interval_ms, parse_file_name, require_symbol, require_venue
-from daybook.market.rows import month_name, month_of
+from daybook.market.rows import distinct, month_name, month_of
 from daybook.market.store import CandleStore, SourceRows
 
 _BATCH_ROWS = 1_500_000
@@ -217,7 +216,7 @@ def _write(store: CandleStore, batch: list[_Read]) -> dict[Path, ImportedFile]:
     counts = store.write(venue, symbol, [SourceRows(file.path.name, file.candles.rows) for file in batch])
     entries: dict[Path, ImportedFile] = {}
     for file, count in zip(batch, counts, strict=True):
-        months = np.unique(month_of(file.candles.rows.open_time))
+        months = distinct(month_of(file.candles.rows.open_time))
         entries[file.path] = ImportedFile(
             size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, venue_asked=file.venue_asked,
             venue=venue, symbol=symbol, months=tuple(month_name(int(month)) for month in months),

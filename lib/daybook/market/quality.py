@@ -16,7 +16,7 @@ from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
 from daybook.market.names import interval_ms, interval_name
 from daybook.market.quarantine import Quarantined
-from daybook.market.rows import CandleRows, rows_of
+from daybook.market.rows import CandleRows, distinct, rows_of
 from daybook.market.store import CandleStore
 from daybook.market.validity import BAD_CLOSE_TIME, OFF_GRID, OK, defects, impossible
 
@@ -143,18 +143,21 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
         raise UsageError(f"{subject.symbol} on {subject.venue}: no candle and no window to check; give one of them.")
     length_ms = subject.length_ms
     codes = defects(rows, length_ms)
-    times, first_at = np.unique(rows.open_time, return_index=True)
+    in_order = rows.take(np.argsort(rows.open_time, kind="stable"))
+    first = np.ones(len(rows), dtype=np.bool_)
+    first[1:] = np.diff(in_order.open_time) > 0
+    times = in_order.open_time[first]
     window = subject.window or Window(int(times[0]), int(times[-1]) + length_ms)
     edges = subject.window is not None
     gaps = _gaps(times, length_ms, window if edges else None)
     expected = -(-window.end_ms // length_ms) - -(-window.start_ms // length_ms)
-    usable = int(np.unique(rows.open_time[codes == OK]).size)
+    usable = int(distinct(rows.open_time[codes == OK]).size)
     longest = sorted(sorted(gaps, key=lambda gap: -gap.missing)[:MAX_GAPS_LISTED],
                      key=lambda gap: gap.last_before_ms or 0)
     refused_codes = defects(refused.rows, length_ms) if refused is not None else np.empty(0, dtype=np.uint8)
     every = np.concatenate([codes, refused_codes])
     early = rows.close_time != rows.open_time + length_ms
-    silent = rows.volume[first_at] == 0
+    silent = in_order.volume[first] == 0
     return QualityReport(
         venue=subject.venue, symbol=subject.symbol, timeframe=interval_name(length_ms),
         start_ms=window.start_ms, end_ms=window.end_ms, expected=expected, present=int(times.size), usable=usable,

@@ -73,6 +73,14 @@ def month_of(open_time: Ints) -> Ints:
     return months
 
 
+def distinct(values: Ints) -> Ints:
+    """The different values, sorted; np.unique hashes, which takes twenty times as long on times that are sorted."""
+    ordered = np.sort(values)
+    first = np.ones(ordered.size, dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
 def month_name(month: int) -> str:
     """`2023-03` for a month counted from 1970-01."""
     return f"{1970 + month // 12:04d}-{month % 12 + 1:02d}"

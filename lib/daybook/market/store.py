@@ -26,7 +26,7 @@ from daybook.market.merge import CONFLICTING, DUPLICATE, NEW, Merged, merge
 from daybook.market.month_file import read_month, read_open_times, write_month
 from daybook.market.names import require_symbol, require_venue
 from daybook.market.quarantine import Quarantined, read_quarantine, united, write_quarantine
-from daybook.market.rows import CandleRows, joined, month_name, month_of, normalised, rows_of
+from daybook.market.rows import CandleRows, distinct, joined, month_name, month_of, normalised, rows_of
 from daybook.market.validity import CONFLICT, OK, REASONS, Codes, defects
 
 LOCK_TIMEOUT_S = 600.0
@@ -178,7 +178,7 @@ class CandleStore:
         usable = np.flatnonzero(codes == OK)
         months = month_of(rows.open_time[usable])
         merged: dict[Path, Merged] = {}
-        for month in np.unique(months):
+        for month in distinct(months):
             members = usable[months == month]
             path = self._folder(venue, symbol) / f"month={month_name(int(month))}" / "bars.parquet"
             stored = read_month(path) if path.exists() else joined([])
@@ -188,7 +188,7 @@ class CandleStore:
 
     def _quarantine(self, venue: str, symbol: str, refused: Quarantined) -> None:
         months = month_of(refused.rows.open_time)
-        for month in np.unique(months):
+        for month in distinct(months):
             path = self._folder(venue, symbol, "_quarantine") / f"month={month_name(int(month))}" / "rows.parquet"
             stored = [read_quarantine(path)] if path.exists() else []
             together = united([*stored, refused.take(months == month)])
