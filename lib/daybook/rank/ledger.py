@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -118,7 +118,7 @@ class TrialLedger:
 
     def table(self) -> pa.Table:
         """Every row so far, in order, with SCHEMA."""
-        return pa.concat_tables([SCHEMA.empty_table(), *self._batches]).combine_chunks()
+        return joined(self._batches)
 
     def write(self, folder: Path) -> Path:
         """Write the rows to folder/trials.parquet."""
@@ -150,24 +150,36 @@ def checked(table: pa.Table, where: str) -> pa.Table:
     return table
 
 
-def row_hashes(table: pa.Table, previous: bytes = GENESIS) -> list[bytes]:
-    """The chained hash of every row: the first 16 bytes of SHA-256 over the previous row's hash and this row's content.
-
-    table: the ledger's columns, in the order in which rows are chained. previous: hash of the row before the first.
-    """
+def row_digests(table: pa.Table) -> list[bytes]:
+    """SHA-256 of every row's canonical text: its values in schema order as JSON."""
     columns = [table[name].to_pylist() for name in SCHEMA.names]
-    hashes: list[bytes] = []
+    return [hashlib.sha256(_ENCODE(row).encode()).digest() for row in zip(*columns, strict=True)]
+
+
+def links(digests: Iterable[bytes], previous: bytes = GENESIS) -> list[bytes]:
+    """The chained hash of every row: the first 16 bytes of SHA-256 over the hash before it and its own digest.
+
+    Sixteen bytes are enough against a second preimage, and the ledger grows by ten thousand rows a day.
+    """
+    chain: list[bytes] = []
     link = previous
-    for row in zip(*columns, strict=True):
-        link = hashlib.sha256(link + _ENCODE(row).encode()).digest()[:16]
-        hashes.append(link)
-    return hashes
+    for digest in digests:
+        link = hashlib.sha256(link + digest).digest()[:16]
+        chain.append(link)
+    return chain
 
 
-def chained(tables: Sequence[pa.Table], previous: bytes = GENESIS) -> tuple[pa.Table, bytes]:
-    """One run's rows with `position` and `row_hash` appended, and the hash of the last row (previous without rows)."""
-    rows = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
-    hashes = row_hashes(rows, previous)
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """The ledgers of a run's steps as one table, in step order."""
+    return pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+
+
+def chained(rows: pa.Table, digests: Sequence[bytes], previous: bytes = GENESIS) -> tuple[pa.Table, bytes]:
+    """One run's rows with `position` and `row_hash` appended, and the hash of the last row (previous without rows).
+
+    digests: row_digests(rows).
+    """
+    hashes = links(digests, previous)
     rows = rows.append_column("position", pa.array(range(rows.num_rows), pa.int32()))
     rows = rows.append_column("row_hash", pa.array(hashes, pa.binary()))
     return rows, hashes[-1] if hashes else previous
@@ -177,7 +189,7 @@ def first_broken(rows: pa.Table, previous: bytes = GENESIS) -> BrokenRow | None:
     """The first row of a chained table that was changed, moved or whose predecessor was taken out; None if whole."""
     stored = rows["row_hash"].to_pylist()
     positions = rows["position"].to_pylist()
-    for place, expected in enumerate(row_hashes(rows, previous)):
+    for place, expected in enumerate(links(row_digests(rows), previous)):
         if positions[place] == place and stored[place] == expected:
             continue
         row = {name: rows[name][place].as_py() for name in ("run_id", "step", "seq")}
@@ -211,7 +223,8 @@ def _column(values: Any, rows: int) -> list[Any]:
     """Plain Python values; NaN and infinity become None."""
     if _is_scalar(values):
         values = [values] * rows
-    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    values = values.tolist() if hasattr(values, "tolist") else values
+    listed = [value.item() if isinstance(value, np.generic) else value for value in values]
     return [None if isinstance(value, float) and not np.isfinite(value) else value for value in listed]
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from daybook.core.errors import DataError, UsageError
 from daybook.core.hashing import canonical_json
 from daybook.core.store import Schema
-from daybook.rank.ledger import GENESIS, SCHEMA, BrokenRow, chained, first_broken
+from daybook.rank.ledger import GENESIS, SCHEMA, BrokenRow, chained, first_broken, row_digests
 from daybook.rank.result import RunResult
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Rec
     recorded and its trials count, and no pool changes.
     Raises UsageError for an older run with other content, DataError when the store lost the day the run started from.
     """
-    tables = result.trial_tables()
-    record_hash = result.record_hash(tables)
+    rows = result.trial_rows()
+    digests = row_digests(rows)
+    record_hash = result.record_hash(digests)
     known = _rows(connection, "SELECT * FROM runs WHERE run_id = ?", [result.run_id])
     if known and known[0]["record_hash"] == record_hash:
         return _again(connection, result, known[0])
@@ -116,7 +117,7 @@ def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Rec
         sequence, previous = known[0]["sequence"], known[0]["chain_previous"]
     else:
         sequence, previous = (newest[0]["sequence"] + 1, newest[0]["chain_head"]) if newest else (1, GENESIS)
-    rows, head = chained(tables, previous)
+    rows, head = chained(rows, digests, previous)
     rows = rows.add_column(0, "sequence", pa.array([sequence] * rows.num_rows, _WHOLE))
     _insert(connection, "trials", rows)
     record = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from daybook.core.errors import DataError
 from daybook.core.hashing import hash_json
 from daybook.core.time import parse_day
 from daybook.rank.evidence import Evidence
-from daybook.rank.ledger import GENESIS, checked, read_trials, row_hashes
+from daybook.rank.ledger import checked, joined, read_trials
 from daybook.rank.pool import KINDS, Kind, Pool
 from daybook.rank.score import ScoreResult
 from daybook.rank.update import Archived
@@ -82,8 +83,8 @@ class RunResult(BaseModel):
             raise ValueError(f"run {self.run_id}: evidence from after its day, of {', '.join(late)}")
         return self
 
-    def trial_tables(self) -> tuple[pa.Table, ...]:
-        """The ledgers, read and checked. Raises DataError when one is missing, corrupt or of another run."""
+    def trial_rows(self) -> pa.Table:
+        """The ledgers as one table in step order. Raises DataError when one is missing, corrupt or of another run."""
         tables: list[pa.Table] = []
         for ledger in self.trials:
             table = read_trials(ledger) if isinstance(ledger, Path) else checked(ledger, f"run {self.run_id} trials")
@@ -91,13 +92,12 @@ class RunResult(BaseModel):
             if runs not in ([], [self.run_id]):
                 raise DataError(f"run {self.run_id}: its trial ledger holds rows of {runs}; only its own are allowed.")
             tables.append(table)
-        return tuple(tables)
+        return joined(tables)
 
-    def record_hash(self, tables: tuple[pa.Table, ...]) -> str:
+    def record_hash(self, digests: Sequence[bytes]) -> str:
         """SHA-256 of everything recorded but the official mark, so that adopting a run leaves it what it was.
 
-        tables: trial_tables(), handed in because reading them twice costs more than hashing.
+        digests: row_digests of trial_rows().
         """
         facts = self.model_dump(mode="json", exclude={"official", "trials"})
-        ends = [row_hashes(table, GENESIS)[-1].hex() if table.num_rows else "" for table in tables]
-        return hash_json([facts, ends])
+        return hash_json([facts, hashlib.sha256(b"".join(digests)).hexdigest()])

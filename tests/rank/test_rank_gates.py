@@ -1,0 +1,130 @@
+"""Proof comes from forward bars only, and noise never passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from daybook.core.errors import UsageError
+from daybook.core.time import DAY_MS, day_start_ms, parse_day
+from daybook.rank.evidence import Evidence, EvidenceDay, first_evidence_day
+from daybook.rank.gates import GateRules, verdict
+from daybook.rank.pool import EvidenceSummary
+
+BIRTH = day_start_ms(parse_day("2023-06-14"))
+
+
+def day_text(offset: int) -> str:
+    from datetime import timedelta
+
+    return (parse_day("2023-06-15") + timedelta(days=offset)).isoformat()
+
+
+def record(rng: np.random.Generator, days: int, drift: float = 0.0, trades: int = 10) -> Evidence:
+    entries = tuple(
+        EvidenceDay(day=day_text(n), blocks=tuple(rng.normal(drift, 1.0, 24) * 1e-3), trades=trades)
+        for n in range(days)
+    )
+    return Evidence(identity="a", kind="strategy", birth_ms=BIRTH, days=entries)
+
+
+def test_nothing_is_proven_from_screening():
+    judged = verdict(Evidence(identity="a", kind="strategy", birth_ms=BIRTH), trials=1)
+    assert judged.status == "screened"
+    assert not judged.proven
+    assert judged.forward_sharpe is None
+    assert all(not gate.passed and gate.reason for gate in judged.gates)
+
+
+def test_a_perfect_record_of_27_days_is_still_collecting():
+    judged = verdict(record(np.random.default_rng(1), 27, drift=2.0), trials=1)
+    assert judged.status == "collecting"
+    assert not any(gate.passed for gate in judged.gates if gate.name == "deflated Sharpe ratio")
+
+
+def test_a_strong_edge_is_proven_at_28_days_against_every_trial():
+    judged = verdict(record(np.random.default_rng(1), 28, drift=0.5), trials=300_000)
+    assert judged.status == "proven"
+    gate = next(gate for gate in judged.gates if gate.name == "deflated Sharpe ratio")
+    assert gate.n == 28 * 24
+    assert gate.interval[0] < judged.forward_sharpe < gate.interval[1]
+    assert judged.days_to_proof < 28
+
+
+def test_the_same_edge_is_not_proven_when_more_was_tried():
+    evidence = record(np.random.default_rng(7), 28, drift=0.12)
+    assert verdict(evidence, trials=2).gates[2].value > verdict(evidence, trials=10**6).gates[2].value
+    assert not verdict(evidence, trials=10**6).proven
+
+
+def test_noise_passes_no_gate_in_thirty_days_of_trials():
+    rng = np.random.default_rng(42)
+    judged = [verdict(record(rng, 30), trials=30 * 10_000) for _ in range(150)]
+    assert sum(one.proven for one in judged) == 0
+    assert {one.status for one in judged} == {"unproven"}
+
+
+def test_a_few_lucky_trades_prove_nothing():
+    judged = verdict(record(np.random.default_rng(1), 28, drift=1.0, trades=0), trials=1)
+    assert judged.status == "unproven"
+    assert "28 more forward trades" in judged.text
+
+
+def test_gate_rules_can_not_be_loosened_to_a_coin_flip():
+    with pytest.raises(ValidationError):
+        GateRules(dsr=0.5)
+    with pytest.raises(ValidationError):
+        GateRules(min_forward_days=1)
+
+
+def test_evidence_from_before_birth_is_refused():
+    with pytest.raises(ValidationError, match="before its birth"):
+        Evidence(identity="a", kind="strategy", birth_ms=BIRTH + 1, days=(
+            EvidenceDay(day="2023-06-15", blocks=(0.0,) * 24, trades=0),
+        ))
+
+
+def test_overlapping_or_unordered_days_are_refused():
+    entry = EvidenceDay(day="2023-06-15", blocks=(0.0,) * 24, trades=0)
+    with pytest.raises(ValidationError, match="appear once"):
+        Evidence(identity="a", kind="strategy", birth_ms=BIRTH, days=(entry, entry))
+
+
+def test_missing_blocks_are_not_evidence():
+    with pytest.raises(ValidationError, match="missing is not zero"):
+        EvidenceDay(day="2023-06-15", blocks=(float("nan"),) + (0.0,) * 23, trades=0)
+    with pytest.raises(ValidationError):
+        EvidenceDay(day="2023-06-15", blocks=(0.0,) * 23, trades=0)
+
+
+@pytest.mark.parametrize(("birth", "first"), [
+    (BIRTH, "2023-06-15"), (BIRTH + 1, "2023-06-16"), (BIRTH + DAY_MS - 1, "2023-06-16"),
+])
+def test_first_evidence_day_begins_after_birth(birth, first):
+    assert first_evidence_day(birth) == first
+    Evidence(identity="a", kind="strategy", birth_ms=birth, days=(
+        EvidenceDay(day=first, blocks=(0.0,) * 24, trades=0),
+    ))
+
+
+def test_extending_with_the_same_day_replaces_it():
+    evidence = record(np.random.default_rng(0), 3)
+    again = evidence.extended(EvidenceDay(day=day_text(1), blocks=(0.01,) * 24, trades=5))
+    assert [entry.day for entry in again.days] == [entry.day for entry in evidence.days]
+    assert again.days[1].trades == 5
+    assert len(again.before(day_text(2)).days) == 2
+    assert again.daily_returns[1] == pytest.approx(1.01**24 - 1)
+
+
+def test_summary_carries_the_interval_and_the_days():
+    judged = verdict(record(np.random.default_rng(1), 28, drift=0.5), trials=100)
+    summary = EvidenceSummary.of(judged)
+    assert (summary.forward_days, summary.status) == (28, "proven")
+    assert summary.forward_low < summary.forward_sharpe < summary.forward_high
+    assert summary.forward_trades == 280
+
+
+def test_a_verdict_needs_at_least_one_trial():
+    with pytest.raises(UsageError, match="at least once"):
+        verdict(record(np.random.default_rng(0), 1), trials=0)

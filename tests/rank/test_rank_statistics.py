@@ -1,0 +1,112 @@
+"""Published numbers of the Sharpe ratio literature."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybook.core.errors import UsageError
+from daybook.rank import statistics as stats
+
+
+def test_probabilistic_sharpe_ratio_of_the_paper_normal_and_skewed():
+    assert stats.probabilistic_sharpe_ratio(0.458, 24) == pytest.approx(0.982, abs=5e-4)
+    assert stats.probabilistic_sharpe_ratio(0.458, 24, -2.448, 10.164) == pytest.approx(0.913, abs=5e-4)
+
+
+def test_expected_maximum_of_ten_draws():
+    assert stats.expected_maximum(10) == pytest.approx(1.5746, abs=5e-5)
+    assert stats.expected_maximum(1) == 0.0
+
+
+def test_expected_best_noise_sharpe_of_a_week_is_what_was_measured():
+    week = math.sqrt(365 / 7)
+    for trials, best in ((20, 13.7), (200, 20.0), (1000, 23.5)):
+        assert week * stats.expected_maximum(trials) == pytest.approx(best, abs=0.1)
+
+
+def test_deflated_sharpe_ratio_of_the_paper():
+    daily, variance = 2.5 / math.sqrt(250), 0.5 / 250
+    assert stats.expected_maximum_sharpe(100, variance) == pytest.approx(0.1132, abs=5e-5)
+    assert stats.deflated_sharpe_ratio(daily, 1250, 100, -3.0, 10.0, variance) == pytest.approx(0.9004, abs=5e-5)
+    assert stats.deflated_sharpe_ratio(daily, 1250, 46, -3.0, 10.0, variance) == pytest.approx(0.9505, abs=5e-5)
+
+
+def test_null_variance_is_the_default_of_the_deflated_sharpe_ratio():
+    explicit = stats.deflated_sharpe_ratio(0.2, 101, 50, variance=1 / 100)
+    assert stats.deflated_sharpe_ratio(0.2, 101, 50) == explicit
+
+
+@pytest.mark.parametrize(("periods", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
+def test_minimum_track_record_of_sharpe_two_against_one(periods, years):
+    root = math.sqrt(periods)
+    assert stats.minimum_track_record(2 / root, benchmark=1 / root) / periods == pytest.approx(years, abs=0.006)
+
+
+def test_minimum_track_record_is_infinite_at_or_below_the_benchmark():
+    assert stats.minimum_track_record(0.1, benchmark=0.1) == math.inf
+
+
+@pytest.mark.parametrize(("trials", "years"), [(7, 1.92), (45, 5.00)])
+def test_minimum_backtest_length_of_the_paper(trials, years):
+    assert stats.minimum_backtest_years(trials) == pytest.approx(years, abs=0.01)
+
+
+@pytest.mark.parametrize(("sharpe_annual", "days"), [(2, 249), (3, 112), (5, 42)])
+def test_days_until_a_sharpe_ratio_is_certified(sharpe_annual, days):
+    found = stats.minimum_track_record(sharpe_annual / math.sqrt(365))
+    assert found == pytest.approx(days, abs=4)
+
+
+def test_moments_agree_with_scipy():
+    from scipy.stats import kurtosis, skew
+
+    returns = np.random.default_rng(3).standard_t(4, 500) * 0.01
+    found = stats.moments(returns)
+    assert found is not None
+    assert found.skew == pytest.approx(skew(returns))
+    assert found.kurtosis == pytest.approx(kurtosis(returns, fisher=False))
+    assert found.sharpe == pytest.approx(returns.mean() / returns.std(ddof=1))
+
+
+@pytest.mark.parametrize("returns", [
+    [], [0.1], [0.1] * 50, [0.0] * 50, [0.1, math.nan, 0.2], [0.1, math.inf, 0.2], [1e6 + 0.0] * 9,
+])
+def test_moments_are_undefined_without_risk_or_with_missing_values(returns):
+    assert stats.moments(np.array(returns, dtype=np.float64)) is None
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.floats(-1, 1, allow_nan=False), min_size=2, max_size=40), st.floats(1e-200, 1e100))
+def test_moments_do_not_depend_on_the_scale_of_returns(values, scale):
+    plain = stats.moments(np.array(values))
+    scaled = stats.moments(np.array(values) * scale)
+    if plain is not None and scaled is not None and min(abs(v) for v in values if v) > 1e-3:
+        assert scaled.sharpe == pytest.approx(plain.sharpe, rel=1e-6, abs=1e-6)
+        assert scaled.kurtosis == pytest.approx(plain.kurtosis, rel=1e-6)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_more_trials_raise_the_expected_best(first, second):
+    low, high = sorted((first, second))
+    assert stats.expected_maximum(low) <= stats.expected_maximum(high) + 1e-12
+
+
+def test_deflation_agrees_with_simulated_noise():
+    rng = np.random.default_rng(11)
+    best = rng.normal(size=(4000, 50)).max(axis=1).mean()
+    assert stats.expected_maximum(50) == pytest.approx(best, abs=0.05)
+
+
+def test_too_few_returns_or_trials_are_refused():
+    with pytest.raises(UsageError, match="at least 2"):
+        stats.sharpe_standard_error(0.1, 1)
+    with pytest.raises(UsageError, match="1 or more"):
+        stats.expected_maximum(0)
+    with pytest.raises(UsageError, match="above 0"):
+        stats.minimum_backtest_years(10, 0.0)
