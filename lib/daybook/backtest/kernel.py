@@ -1,0 +1,253 @@
+"""The fused simulation kernel: signal bits to fills, equity and metrics in one pass over the bars.
+
+Money is measured in units of the initial capital, so equity starts at 1. The rules are written out in
+docs/BACKTEST_GUIDE.md, and once more, slowly and plainly, in `oracle.py`. What only an opened run needs (the paths
+and the trade ledger) is written into an optional record; handed None, numba compiles that code away.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numba import njit
+
+from daybook.core.arrays import Bytes, Floats
+
+LONG_ENTRY: Final = 1
+LONG_EXIT: Final = 2
+SHORT_ENTRY: Final = 4
+SHORT_EXIT: Final = 8
+
+METRICS: Final = (
+    "total_return", "sharpe", "sortino", "max_drawdown", "win_rate", "profit_factor", "trades", "exposure",
+    "turnover", "skew", "kurtosis", "mean_return", "std_return", "costs_paid", "ruined",
+)  # fmt: skip
+"""The columns of a result row, in order."""
+
+REASONS: Final = ("signal", "reverse", "time", "stop", "target", "end", "ruin")
+"""Why a trade was closed; the ledger holds positions in this tuple."""
+_SIGNAL, _REVERSE, _TIME, _STOP, _TARGET, _END, _RUIN = range(len(REASONS))
+
+LEDGER: Final = ("entry_bar", "exit_bar", "side", "entry_price", "exit_price", "quantity", "pnl", "cost", "reason")
+"""The columns of a trade ledger row, in order."""
+
+Tape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats]
+"""open, high, low, close in quote price and the side cost as a fraction, each (T,) float64."""
+Terms: TypeAlias = tuple[float, float, float]
+"""Fee fraction per side; quantity per unit of capital, 0 = the initial capital at each entry; bars per year."""
+Levels: TypeAlias = tuple[float, float, int]
+"""Stop loss and take profit as fractions of the entry fill, maximum holding in bars; 0 = off."""
+Record: TypeAlias = tuple[Floats, Floats]
+"""(2, T) equity and signed quantity at each close, and the (T, len(LEDGER)) trade ledger; both are written."""
+_Sums: TypeAlias = tuple[float, float, float, float, float]
+
+ROUNDING: Final = 1e-12
+"""Profits, deviations and losses up to this fraction of the capital are rounding and count as none."""
+
+# One simulation's account lives in a small array, so that a fill can be a function of its own.
+(_FEE, _FIXED_QUANTITY, _REALISED, _SIGNED, _ENTRY_PRICE, _ENTRY_BAR, _ENTRY_FEE, _ENTRY_COST, _TRADES, _WINS, _GAINS,
+ _LOSSES, _TURNOVER, _COSTS, _HELD, _DRAWDOWN, _RUINED) = range(17)  # fmt: skip
+_ACCOUNT: Final = 17
+
+# Bits that may change a short, a flat and a long position, at [side + 1].
+_WATCH: Final = np.array([SHORT_EXIT | LONG_ENTRY, LONG_ENTRY | SHORT_ENTRY, LONG_EXIT | SHORT_ENTRY], dtype=np.uint8)
+_NEVER: Final = -1
+
+# The functions of this file are one compilation unit: numba's disk cache of a caller does not notice a change in
+# another file's callee, so they must stay together.
+_compiled = njit(cache=True, error_model="numpy", nogil=True)
+
+
+@_compiled
+def wanted_side(bits: int, side: int) -> int:
+    """The position (1 long, 0 flat, -1 short) that signal bits ask for from the one held.
+
+    Opposite entries on one bar cancel each other; an exit cancels the entry of its own side.
+    """
+    both = (bits & LONG_ENTRY) != 0 and (bits & SHORT_ENTRY) != 0
+    go_long = (bits & LONG_ENTRY) != 0 and not both and (bits & LONG_EXIT) == 0
+    go_short = (bits & SHORT_ENTRY) != 0 and not both and (bits & SHORT_EXIT) == 0
+    if side >= 0 and go_short:
+        return -1
+    if side <= 0 and go_long:
+        return 1
+    if (side > 0 and (bits & LONG_EXIT) != 0) or (side < 0 and (bits & SHORT_EXIT) != 0):
+        return 0
+    return side
+
+
+@_compiled
+def _enter(account: Floats, t: int, side: int, price: float, side_cost: float) -> None:
+    """Open a position at bar t."""
+    fill = price * (1.0 + side * side_cost)
+    size = account[_FIXED_QUANTITY] if account[_FIXED_QUANTITY] > 0.0 else 1.0 / fill
+    account[_SIGNED] = side * size
+    account[_ENTRY_PRICE] = fill
+    account[_ENTRY_BAR] = t
+    account[_ENTRY_FEE] = account[_FEE] * size * fill
+    account[_ENTRY_COST] = account[_ENTRY_FEE] + size * price * side_cost
+    account[_TURNOVER] += size * fill
+    account[_COSTS] += account[_ENTRY_COST]
+
+
+@_compiled
+def _leave(account: Floats, record: Record | None, t: int, price: float, side_cost: float, reason: int) -> None:
+    """Close the position at bar t and book the trade."""
+    side = 1.0 if account[_SIGNED] > 0.0 else -1.0
+    size = abs(account[_SIGNED])
+    fill = price * (1.0 - side * side_cost)
+    exit_fee = account[_FEE] * size * fill
+    exit_cost = exit_fee + size * price * side_cost
+    pnl = account[_SIGNED] * (fill - account[_ENTRY_PRICE]) - exit_fee - account[_ENTRY_FEE]
+    if record is not None:
+        row = record[1][int(account[_TRADES])]
+        row[0], row[1], row[2] = account[_ENTRY_BAR], t, side
+        row[3], row[4], row[5] = account[_ENTRY_PRICE], fill, size
+        row[6], row[7], row[8] = pnl, account[_ENTRY_COST] + exit_cost, reason
+    account[_SIGNED] = 0.0
+    account[_REALISED] += pnl
+    account[_TRADES] += 1.0
+    if pnl > ROUNDING:
+        account[_WINS] += 1.0
+        account[_GAINS] += pnl
+    elif pnl < -ROUNDING:
+        account[_LOSSES] -= pnl
+    account[_TURNOVER] += size * fill
+    account[_COSTS] += exit_cost
+
+
+@_compiled
+def _levels(side: int, fill: float, stop_loss: float, take_profit: float) -> tuple[float, float]:
+    """Prices (lower, upper) whose touch closes a position; an absent one lies at infinity."""
+    stop = fill * (1.0 - side * stop_loss) if stop_loss > 0.0 else -side * np.inf
+    target = fill * (1.0 + side * take_profit) if take_profit > 0.0 else side * np.inf
+    return (stop, target) if side > 0 else (target, stop)
+
+
+@_compiled
+def _touched(side: int, first: float, low: float, high: float, lower: float, upper: float) -> tuple[float, int]:
+    """(price, reason) of a bar that touches a level: the stop before the target, at the open beyond a level."""
+    stopped = low <= lower if side > 0 else high >= upper
+    price = min(first, lower) if stopped == (side > 0) else max(first, upper)
+    return price, _STOP if stopped else _TARGET
+
+
+@_compiled
+def _add_return(sums: _Sums, change: float) -> _Sums:
+    """Add one bar's return to the sums of its powers and of its squared losses."""
+    s1, s2, s3, s4, downside = sums
+    square = change * change
+    loss = square if change < 0.0 else 0.0
+    return s1 + change, s2 + square, s3 + square * change, s4 + square * square, downside + loss
+
+
+@_compiled
+def _deepen(value: float, peak: float, trough: float, drawdown: float) -> tuple[float, float, float]:
+    """Follow (peak, trough, drawdown): below the trough the drawdown grows, so that few bars need a division."""
+    if value > peak:
+        return value, value * (1.0 - drawdown), drawdown
+    if value < trough:
+        return peak, value, 1.0 - value / peak
+    return peak, trough, drawdown
+
+
+@_compiled
+def _write_metrics(out: Floats, account: Floats, sums: _Sums, bars: int, annual: float) -> None:
+    """Turn the sums of one pass into a result row; what is undefined becomes NaN.
+
+    Raw power sums lose no digits here: the first bar's return is always 0, so the variance is at least 1/T of the
+    mean square.
+    """
+    s1, s2, s3, s4, downside = sums
+    mean = s1 / bars
+    spread = s2 - s1 * mean
+    second = spread / bars
+    third = s3 / bars - 3.0 * mean * s2 / bars + 2.0 * mean**3
+    fourth = s4 / bars - 4.0 * mean * s3 / bars + 6.0 * mean**2 * s2 / bars - 3.0 * mean**4
+    std = np.sqrt(max(spread, 0.0) / (bars - 1)) if bars > 1 else np.nan
+    varies = std > ROUNDING
+    losing = np.sqrt(downside / bars)
+    trades = account[_TRADES]
+    out[0] = account[_REALISED] - 1.0
+    out[1] = mean / std * np.sqrt(annual) if varies else np.nan
+    out[2] = mean / losing * np.sqrt(annual) if losing > ROUNDING else np.nan
+    out[3] = account[_DRAWDOWN]
+    out[4] = account[_WINS] / trades if trades > 0.0 else np.nan
+    out[5] = account[_GAINS] / account[_LOSSES] if account[_LOSSES] > 0.0 else np.nan
+    out[6] = trades
+    out[7] = account[_HELD] / bars
+    out[8] = account[_TURNOVER]
+    out[9] = third / second**1.5 if varies else np.nan
+    out[10] = fourth / second**2 if varies else np.nan
+    out[11], out[12] = mean, std
+    out[13], out[14] = account[_COSTS], account[_RUINED]
+
+
+@_compiled
+def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, record: Record | None) -> None:
+    """Simulate one strategy over one tape of T >= 1 bars.
+
+    bits: (T,) uint8, decided at each close. out: (len(METRICS),) float64, written. record: written unless None.
+    """
+    opens, highs, lows, closes, side_costs = tape
+    stop_loss, take_profit, max_holding = stops
+    last = closes.size - 1
+    account = np.zeros(_ACCOUNT)
+    account[_FEE], account[_FIXED_QUANTITY], account[_REALISED] = terms[0], terms[1], 1.0
+    side, due, watch, lower, upper = 0, _NEVER, _WATCH[1], -np.inf, np.inf
+    base, signed, equity, peak, trough, drawdown = 1.0, 0.0, 1.0, 1.0, 1.0, 0.0
+    sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+    held = 0
+    if record is not None:
+        record[0][0], record[0][1] = 1.0, 0.0
+    for t in range(1, last + 1):
+        if (bits[t - 1] & watch) != 0 or t == due:
+            wanted = wanted_side(bits[t - 1], side)
+            reason = _REVERSE if wanted != 0 else _SIGNAL
+            if wanted == side and t == due:
+                wanted, reason = 0, _TIME
+            if wanted != side:
+                if side != 0:
+                    _leave(account, record, t, opens[t], side_costs[t], reason)
+                side, due, watch, signed, base = wanted, _NEVER, _WATCH[wanted + 1], 0.0, account[_REALISED]
+                if side != 0:
+                    _enter(account, t, side, opens[t], side_costs[t])
+                    lower, upper = _levels(side, account[_ENTRY_PRICE], stop_loss, take_profit)
+                    due = t + max_holding if max_holding > 0 else _NEVER
+                    signed = account[_SIGNED]
+                    base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
+        elif side == 0 and equity == base:
+            if record is not None:
+                record[0][0, t] = equity
+            continue
+        if side != 0:
+            held += 1
+            if lows[t] <= lower or highs[t] >= upper:
+                price, reason = _touched(side, opens[t], lows[t], highs[t], lower, upper)
+                _leave(account, record, t, price, side_costs[t], reason)
+                side, due, watch, signed, base = 0, _NEVER, _WATCH[1], 0.0, account[_REALISED]
+        value = base + signed * closes[t]
+        if value <= 0.0 or (t == last and side != 0):
+            account[_RUINED] = 1.0 if value <= 0.0 else 0.0
+            if side != 0:
+                _leave(account, record, t, closes[t], side_costs[t], _RUIN if value <= 0.0 else _END)
+            signed, value = 0.0, account[_REALISED]
+        sums = _add_return(sums, value / equity - 1.0)
+        peak, trough, drawdown = _deepen(value, peak, trough, drawdown)
+        equity = value
+        if record is not None:
+            record[0][0, t], record[0][1, t] = value, signed
+        if account[_RUINED] != 0.0:
+            if record is not None:
+                record[0][0, t:] = value
+            break
+    account[_HELD], account[_DRAWDOWN] = held, drawdown
+    _write_metrics(out, account, sums, last + 1, terms[2])
+
+
+@_compiled
+def run_many(bits: Bytes, tape: Tape, terms: Terms, stops: Floats, out: Floats) -> None:
+    """Simulate N strategies over one tape: bits (N, T) uint8, stops (N, 3) float64, out (N, len(METRICS)) written."""
+    for k in range(bits.shape[0]):
+        run_one(bits[k], tape, terms, (stops[k, 0], stops[k, 1], int(stops[k, 2])), out[k], None)

@@ -1,0 +1,140 @@
+"""Many simulations at once: one row each, ready to be ranked, or their returns by the hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daybook.backtest.grid import BlockGrid
+from daybook.backtest.kernel import METRICS, run_many, run_one
+from daybook.backtest.plan import Params, SpecLike, SweepPlan, sweep_plan
+from daybook.backtest.simulate import kernel_levels, new_record
+from daybook.backtest.tape import window_tape
+from daybook.core.arrays import Floats, Ints
+from daybook.core.parallel import parallel_map
+from daybook.core.time import Window
+from daybook.execution import Costs
+from daybook.market.bars import Bars
+from daybook.strategy import SignalPlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SWEEP_COLUMNS = ("strategy", "identity", "symbol", "timeframe", "params", "n_bars", *METRICS)
+"""The columns of a sweep's table, in order."""
+
+_BATCH = 64
+"""Simulations whose bits are held at once: their arena stays in the cache of the core."""
+_BARS_WORTH_THREADS = 5_000_000
+"""Bars x simulations that take about 50 ms on one core; below it a second thread costs more than it brings."""
+
+_Piece = tuple[int, list[int]]
+
+
+def sweep(
+    specs: SpecLike | Iterable[SpecLike],
+    bars: Bars | Iterable[Bars],
+    params: Params | None = None,
+    costs: Costs | None = None,
+    window: Window | None = None,
+    jobs: int = 1,
+) -> pd.DataFrame:
+    """Simulate every spec with every parameter set on every market: one row a simulation, columns SWEEP_COLUMNS.
+
+    specs: one spec, strategy, JSON text or mapping, or several. bars: one market and timeframe, or several; a spec
+    skips timeframes that it does not name. Bars before the window warm signals up, bars after it are not looked at.
+    params: None for the defaults, a sequence of name -> value mappings that every spec runs, or identity -> sequence.
+    Rows are ordered by spec, bars, parameter set. Metrics are float64, NaN where undefined (docs/BACKTEST_GUIDE.md).
+    jobs: threads at most; the result does not depend on it.
+    Raises SweepError, SpecError, WindowError, PriceError or CostError before the first simulation of a market.
+    """
+    plan = sweep_plan(specs, bars, params)
+    costs = costs or Costs()
+    table = np.empty((len(plan.jobs), len(METRICS)))
+    counts = np.empty(len(plan.jobs), dtype=np.int64)
+
+    def simulate(piece: _Piece) -> None:
+        rows = piece[1]
+        counts[rows], table[rows] = _metric_rows(plan, piece, costs, window)
+
+    _run_pieces(plan, simulate, jobs)
+    return _frame(plan, counts, table)
+
+
+def block_returns(
+    specs: SpecLike | Iterable[SpecLike],
+    bars: Bars | Iterable[Bars],
+    params: Params | None = None,
+    costs: Costs | None = None,
+    window: Window | None = None,
+    block: str = "60m",
+) -> Floats:
+    """Equity change of every simulation in every block of time: (N, B) float64 fraction of the initial capital.
+
+    Rows are those of `sweep` with the same arguments. Blocks start with the window (without one: with the first bar,
+    rounded down to a whole block), so that timeframes and markets line up; a bar counts where it opens, and a block in
+    which a market has no bar has 0. A row sums to that simulation's total_return. Raises as `sweep` does.
+    """
+    plan = sweep_plan(specs, bars, params)
+    costs = costs or Costs()
+    grid = BlockGrid.of(window, block) if window is not None else BlockGrid.over(plan.bars, block)
+    returns = np.empty((len(plan.jobs), grid.count))
+    for piece in plan.pieces(1):
+        market, rows = piece
+        tape = window_tape(plan.bars[market], costs, window)
+        signals = SignalPlan(plan.bars[market].rows(0, tape.stop))
+        record = new_record(len(tape))
+        out = np.empty(len(METRICS))
+        for row in rows:
+            job = plan.jobs[row]
+            bits = signals.bits(job.strategy, job.params)[tape.start:]
+            run_one(bits, tape.tape, tape.terms, kernel_levels(job.strategy.stops(job.params)), out, record)
+            returns[row] = grid.changes(tape.open_time, record[0][0])
+    return returns
+
+
+def _run_pieces(plan: SweepPlan, simulate: Callable[[_Piece], None], jobs: int) -> None:
+    """Run the work units, on threads where they are worth it."""
+    threads = jobs if plan.bar_count >= _BARS_WORTH_THREADS else 1
+    parallel_map(simulate, plan.pieces(threads), threads)
+
+
+def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | None) -> tuple[int, Floats]:
+    """(bars simulated, (n, len(METRICS)) float64) for the simulations of one work unit."""
+    market, rows = piece
+    tape = window_tape(plan.bars[market], costs, window)
+    signals = SignalPlan(plan.bars[market].rows(0, tape.stop))
+    bits = np.empty((min(_BATCH, len(rows)), len(tape)), dtype=np.uint8)
+    history = np.empty(tape.stop, dtype=np.uint8)
+    levels = np.empty((len(rows), 3))
+    out = np.empty((len(rows), len(METRICS)))
+    for first in range(0, len(rows), _BATCH):
+        batch = rows[first:first + _BATCH]
+        last = first + len(batch)
+        for slot, row in enumerate(batch):
+            job = plan.jobs[row]
+            bits[slot] = signals.bits(job.strategy, job.params, history)[tape.start:]
+            levels[first + slot] = kernel_levels(job.strategy.stops(job.params))
+        run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
+    return len(tape), out
+
+
+def _frame(plan: SweepPlan, counts: Ints, table: Floats) -> pd.DataFrame:
+    """The table of a sweep, all columns at once."""
+    import pandas as pd
+
+    bars = [plan.bars[job.market] for job in plan.jobs]
+    columns = {
+        "strategy": [job.strategy.name for job in plan.jobs],
+        "identity": [job.strategy.identity for job in plan.jobs],
+        "symbol": [part.symbol for part in bars],
+        "timeframe": [part.timeframe for part in bars],
+        "params": [job.params_text for job in plan.jobs],
+        "n_bars": counts,
+        **dict(zip(METRICS, table.T, strict=True)),
+    }
+    columns["trades"] = table[:, METRICS.index("trades")].astype(np.int64)
+    columns["ruined"] = table[:, METRICS.index("ruined")] != 0.0
+    return pd.DataFrame(columns)

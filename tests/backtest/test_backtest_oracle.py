@@ -1,0 +1,123 @@
+"""The fused kernel, the replay and the plain engine tell the same story on random tapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from backtest_tapes import bar_window, bars_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybook.backtest import METRICS, Simulation, Sizing, replay_bits, simulate_bits
+from daybook.backtest.oracle import Bar, Oracle, Rules, metrics_of
+from daybook.core.time import bars_per_year
+from daybook.execution import Costs
+from daybook.market.bars import Bars
+from daybook.strategy import Stops
+
+# Steps that make flat bars, exact touches of round stop levels, gaps over them and ruin all common.
+STEPS = st.sampled_from([0.0, 0.0, 0.001, -0.001, 0.01, -0.01, 0.02, -0.02, 0.05, -0.05, 0.4, -0.4, 1.2])
+WICKS = st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.02, 0.3])
+LEVELS = st.builds(Stops, st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.05, 0.5]),
+                   st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.05, 1.5]), st.sampled_from([0, 0, 1, 2, 5]))
+COSTS = st.builds(Costs, st.sampled_from([0.0, 1.0, 5.0, 100.0]), st.sampled_from([0.0, 2.0, 50.0, 1000.0]))
+SIZES = st.sampled_from([Sizing(), Sizing(1000.0), Sizing(1000.0, 3.0), Sizing(1000.0, 40.0)])
+
+
+@st.composite
+def tapes(draw: st.DrawFn) -> tuple[Bars, Any, Any]:
+    """(bars, bits, window) of 1 to 30 bars."""
+    moves = draw(st.lists(st.tuples(STEPS, STEPS, WICKS, WICKS, st.integers(0, 15)), min_size=1, max_size=30))
+    price, rows = 100.0, []
+    for gap, body, up, down, _ in moves:
+        first = price * (1 + gap)
+        price = first * (1 + body)
+        rows.append([first, max(first, price) * (1 + up), min(first, price) * (1 - down), price])
+    bars = bars_of(rows, timeframe=draw(st.sampled_from(["1m", "5m", "60m"])))
+    start = draw(st.integers(0, len(rows) - 1))
+    window = draw(st.one_of(st.none(), st.just(bar_window(bars, start, draw(st.integers(start + 1, len(rows)))))))
+    return bars, np.array([move[4] for move in moves], dtype=np.uint8), window
+
+
+def walk(bars: Bars, bits: Any, window: Any, stops: Stops, costs: Costs, sizing: Sizing) -> Oracle:
+    """The plain engine over the same window."""
+    inside = bars if window is None else bars.within(window)
+    offset = int(np.searchsorted(bars.open_time, inside.open_time[0]))
+    side_cost = costs.side_cost(inside)
+    tape = [Bar(*(float(getattr(inside, name)[t]) for name in ("open", "high", "low", "close")), float(side_cost[t]))
+            for t in range(len(inside))]
+    rules = Rules(costs.fee, stops.stop_loss, stops.take_profit, stops.max_holding,
+                  (sizing.quantity or 0.0) / sizing.capital, bars_per_year(bars.timeframe))
+    return Oracle(tape, bits[offset:offset + len(inside)].tolist(), rules).run()
+
+
+@settings(max_examples=300, deadline=None)
+@given(tapes(), LEVELS, COSTS, SIZES)
+def test_kernel_and_replay_agree_with_the_plain_engine(tape: Any, stops: Stops, costs: Costs, sizing: Sizing) -> None:
+    bars, bits, window = tape
+    oracle = walk(bars, bits, window, stops, costs, sizing)
+    expected = metrics_of(oracle)
+    metrics = simulate_bits(bits, bars, stops, costs, window, sizing)
+    # A ratio to a deviation that is itself near the rounding of equity can not be told to nine digits.
+    rounding = 4e-15 / max(expected["std_return"], 1e-12)
+    vague = {"sharpe": rounding * bars_per_year("1m") ** 0.5, "sortino": rounding * bars_per_year("1m") ** 0.5 * 5,
+             "skew": 10 * rounding, "kurtosis": 100 * rounding}
+    for name, value in zip(METRICS, metrics.row(), strict=True):
+        np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-9 + vague.get(name, 0.0), err_msg=name)
+    done = replay_bits(bits, bars, stops, costs, window, sizing)
+    assert done.metrics == metrics
+    assert_same_story(done, oracle, sizing.capital)
+    assert_identities(done, bars, costs)
+
+
+def assert_same_story(done: Simulation, oracle: Oracle, capital: float) -> None:
+    np.testing.assert_allclose(done.equity, np.array(oracle.equity) * capital, rtol=1e-9, atol=1e-9 * capital)
+    np.testing.assert_allclose(done.position, np.array(oracle.positions) * capital, rtol=1e-12)
+    told = done.trades.to_dict("records")
+    assert [(t["side"], t["reason"]) for t in told] == [
+        ("long" if t.side > 0 else "short", t.reason) for t in oracle.trades]
+    for mine, plain in zip(told, oracle.trades, strict=True):
+        assert mine["entry_time"] == done.open_time[plain.entry_bar]
+        for name, value in (("entry_price", plain.entry_price), ("exit_price", plain.exit_price)):
+            np.testing.assert_allclose(mine[name], value, rtol=1e-12, err_msg=name)
+        for name, value in (("quantity", plain.quantity), ("pnl", plain.pnl), ("cost", plain.fees + plain.spread_paid)):
+            np.testing.assert_allclose(mine[name], value * capital, rtol=1e-9, atol=1e-9 * capital, err_msg=name)
+
+
+def assert_identities(done: Simulation, bars: Bars, costs: Costs) -> None:
+    """What must hold in any ledger: profits add up to the equity, and cash plus position is the equity."""
+    capital, inside = done.sizing.capital, bars.within(done.window)
+    close = {"rtol": 1e-9, "atol": 1e-9 * capital}
+    np.testing.assert_allclose(done.trades["pnl"].sum(), done.equity[-1] - capital, **close)
+    np.testing.assert_allclose(done.block_returns("5m").sum(), done.metrics.total_return, rtol=1e-9, atol=1e-9)
+    cash = np.full(len(inside), capital)
+    for trade in done.trades.to_dict("records"):
+        signed = trade["quantity"] if trade["side"] == "long" else -trade["quantity"]
+        known_at_close = trade["reason"] in ("stop", "target", "end", "ruin")
+        entry = int(np.searchsorted(inside.open_time, trade["entry_time"]))
+        leave = int(np.searchsorted(inside.open_time, trade["exit_time"])) - known_at_close
+        for at, coins, price in ((entry, signed, trade["entry_price"]), (leave, -signed, trade["exit_price"])):
+            cash[at:] -= coins * price + abs(coins) * price * costs.fee
+    np.testing.assert_allclose(cash + done.position * inside.close, done.equity, **close)
+
+
+def test_results_are_the_same_bits_every_time() -> None:
+    rng = np.random.default_rng(7)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, 500)))
+    bars = bars_of(np.column_stack([close, close * 1.01, close * 0.99, close]))
+    bits = rng.integers(0, 16, 500).astype(np.uint8)
+    rows = [simulate_bits(bits, bars, Stops(0.02, 0.03, 9)).row().tobytes() for _ in range(3)]
+    assert len(set(rows)) == 1
+
+
+def test_long_walk_agrees_with_the_plain_engine_where_raw_sums_could_lose_digits() -> None:
+    rng = np.random.default_rng(11)
+    close = 100 * np.exp(np.cumsum(rng.normal(1e-4, 1e-5, 3000)))
+    bars = bars_of(np.column_stack([close, close, close, close]))
+    bits = np.zeros(3000, dtype=np.uint8)
+    bits[0] = 1
+    costs = Costs(1.0, 1.0)
+    expected = metrics_of(walk(bars, bits, None, Stops(), costs, Sizing()))
+    for name, value in zip(METRICS, simulate_bits(bits, bars, None, costs).row(), strict=True):
+        np.testing.assert_allclose(value, expected[name], rtol=1e-9, err_msg=name)
