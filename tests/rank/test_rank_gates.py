@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from daybook.core.errors import UsageError
 from daybook.core.time import DAY_MS, day_start_ms, parse_day
-from daybook.rank.evidence import Evidence, EvidenceDay, first_evidence_day
+from daybook.rank.evidence import Evidence, EvidenceDay, extend_evidence, first_evidence_day
 from daybook.rank.gates import GateRules, verdict
 from daybook.rank.pool import EvidenceSummary
 
@@ -106,6 +106,25 @@ def test_first_evidence_day_begins_after_birth(birth, first):
     Evidence(identity="a", kind="strategy", birth_ms=birth, days=(
         EvidenceDay(day=first, blocks=(0.0,) * 24, trades=0),
     ))
+
+
+def test_only_the_newest_24_hours_become_evidence():
+    empty = Evidence(identity="a", kind="strategy", birth_ms=BIRTH)
+    blocks = np.arange(168) * 1e-4
+    record, reason = extend_evidence(empty, "2023-06-15", blocks, 4)
+    assert reason is None
+    assert record.blocks.tolist() == blocks[-24:].tolist()
+    assert extend_evidence(record, "2023-06-15", blocks, 4)[0] == record
+
+
+def test_hours_before_birth_or_missing_hours_are_no_evidence_and_it_is_said_why():
+    empty = Evidence(identity="a", kind="strategy", birth_ms=BIRTH)
+    assert extend_evidence(empty, "2023-06-14", np.zeros(168), 0) == (
+        empty, "the 24 hours before 2023-06-14 reach before its birth; evidence begins on 2023-06-15")
+    holed = np.zeros(168)
+    holed[-3] = np.nan
+    assert "1 of 24 hours before 2023-06-15 are missing" in extend_evidence(empty, "2023-06-15", holed, 0)[1]
+    assert "4 of 24 hours" in extend_evidence(empty, "2023-06-15", np.zeros(20), 0)[1]
 
 
 def test_extending_with_the_same_day_replaces_it():

@@ -123,6 +123,13 @@ def test_a_snapshot_survives_json():
     assert Pool.model_validate_json(held.model_dump_json()) == held
 
 
+def test_a_member_can_not_hold_what_json_can_not():
+    with pytest.raises(ValidationError, match="JSON without NaN"):
+        member("a", 1.0, params={"level": float("nan")})
+    with pytest.raises(ValidationError):
+        member("a", float("nan"))
+
+
 def test_a_pool_can_not_hold_nonsense():
     first, second = member("a", 1.0, rank=1), member("a", 0.5, rank=2)
     with pytest.raises(ValidationError, match="identity appears twice"):

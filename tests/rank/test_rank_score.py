@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybook.core.errors import DataError
-from daybook.rank.score import ScoreRules, block_drawdown, equal_capital, score
+from daybook.rank.score import ScoreRules, block_drawdown, equal_capital, noise_best_sharpe, score
 from daybook.rank.statistics import moments
 
 RULES = ScoreRules()
@@ -109,6 +109,11 @@ def test_score_of_a_worked_week():
 def test_a_week_of_noise_has_the_known_standard_error():
     result = score(np.random.default_rng(0).normal(size=168) * 1e-3, 50, 0.0)
     assert result.sharpe_error == pytest.approx(math.sqrt(365 / 7), rel=0.02)
+
+
+@pytest.mark.parametrize(("trials", "best"), [(20, 13.7), (200, 20.0), (1000, 23.5)])
+def test_expected_best_of_a_week_of_noise(trials, best):
+    assert noise_best_sharpe(trials, 168) == pytest.approx(best, rel=0.01)
 
 
 def test_scores_of_noise_are_spread_evenly_when_trades_abound():

@@ -103,6 +103,17 @@ def test_deflation_agrees_with_simulated_noise():
     assert stats.expected_maximum(50) == pytest.approx(best, abs=0.05)
 
 
+def test_effective_trials_of_independent_equal_and_grouped_returns():
+    rng = np.random.default_rng(4)
+    alone = rng.normal(size=(40, 2000))
+    assert stats.effective_trials(alone) == pytest.approx(40, rel=0.05)
+    assert stats.effective_trials(np.repeat(alone[:1], 40, axis=0)) == pytest.approx(1.0)
+    half = np.sqrt(0.5) * (alone + alone[:1])
+    assert stats.effective_trials(half[1:]) == pytest.approx(20, rel=0.1)
+    assert stats.effective_trials(np.zeros((5, 10))) == 0.0
+    assert stats.effective_trials(np.vstack([alone[:1], np.zeros((3, 2000))])) == 1.0
+
+
 def test_too_few_returns_or_trials_are_refused():
     with pytest.raises(UsageError, match="at least 2"):
         stats.sharpe_standard_error(0.1, 1)

@@ -92,6 +92,22 @@ class Evidence(BaseModel):
         return Evidence(identity=self.identity, kind=self.kind, birth_ms=self.birth_ms, days=days)
 
 
+def extend_evidence(record: Evidence, day: str, blocks: Floats, trades: int) -> tuple[Evidence, str | None]:
+    """The record with the newest 24 hours of a scored window, or unchanged with the reason why they are not evidence.
+
+    blocks: (B,) 60-minute block returns that end at `day` 00:00 UTC, B >= 24; only the last 24 are taken, so that no
+    bar counts twice. trades: closed in those 24 hours.
+    """
+    newest = np.asarray(blocks, dtype=np.float64)[-BLOCKS_PER_DAY:]
+    first = first_evidence_day(record.birth_ms)
+    if day < first:
+        return record, f"the 24 hours before {day} reach before its birth; evidence begins on {first}"
+    missing = BLOCKS_PER_DAY - int(np.sum(np.isfinite(newest)))
+    if missing:
+        return record, f"{missing} of {BLOCKS_PER_DAY} hours before {day} are missing, and missing is not zero"
+    return record.extended(EvidenceDay(day=day, blocks=tuple(newest.tolist()), trades=trades)), None
+
+
 def first_evidence_day(birth_ms: int) -> str:
     """The first research day whose newest 24 hours lie wholly after a birth, YYYY-MM-DD."""
     first_full_day = -(-birth_ms // DAY_MS)

@@ -18,7 +18,7 @@ Status = Literal["screened", "collecting", "unproven", "proven"]
 class GateRules(BaseModel):
     """Thresholds of promotion. min_forward_days: days of evidence before the one test. dsr: probability to exceed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_forward_days: int = Field(default=28, ge=7)
     dsr: float = Field(default=0.95, gt=0.5, lt=1.0)
@@ -32,7 +32,7 @@ class GateResult(BaseModel):
     interval spans (annualised Sharpe ratio of the forward blocks).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     unit: str
@@ -52,7 +52,7 @@ class Verdict(BaseModel):
     days_to_proof: forward days at which this Sharpe ratio would exceed zero at 95 %, None when it never would.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     identity: str
     status: Status

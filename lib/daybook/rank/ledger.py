@@ -61,7 +61,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 class TrialCounts(BaseModel):
     """How many evaluations were made: in one day, ever, and ever by kind."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     today: int = Field(default=0, ge=0)
     ever: int = Field(default=0, ge=0)
@@ -71,7 +71,7 @@ class TrialCounts(BaseModel):
 class BrokenRow(BaseModel):
     """The first row whose stored hash does not follow from its content and the row before it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     run_id: str
     position: int
@@ -134,13 +134,13 @@ def checked(table: pa.Table, where: str) -> pa.Table:
     """The table in ledger form. Raises DataError for other columns, a null, an unknown kind, a wrong order of seq."""
     if table.schema.names != SCHEMA.names:
         raise DataError(f"{where}: columns are {table.schema.names}, allowed are {SCHEMA.names}.")
-    try:
-        table = table.cast(SCHEMA)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise DataError(f"{where}: {error}. Columns, types and required values are those of ledger.SCHEMA.") from error
     for name in SCHEMA.names:
         if not SCHEMA.field(name).nullable and table[name].null_count:
             raise DataError(f"{where}: {name} is missing in {table[name].null_count} rows; only results may be.")
+    try:
+        table = table.cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"{where}: {error}. Types are those of ledger.SCHEMA.") from error
     for name, allowed in (("kind", KINDS), ("outcome", OUTCOMES)):
         unknown = sorted(set(table[name].unique().to_pylist()) - set(allowed))
         if unknown:
@@ -228,9 +228,13 @@ def _column(values: Any, rows: int) -> list[Any]:
     return [None if isinstance(value, float) and not np.isfinite(value) else value for value in listed]
 
 
+def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Typed values; a whole-number column goes through a checked cast, since pa.array cuts 1.5 to 1 in silence."""
+    return pa.array(values).cast(kind) if pa.types.is_integer(kind) else pa.array(values, kind)
+
+
 def _table(columns: Mapping[str, list[Any]], step: str) -> pa.Table:
     try:
-        arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
-        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+        return pa.Table.from_arrays([_array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise DataError(f"trial ledger {step}: {error}. Types are those of ledger.SCHEMA.") from error

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from daybook.core.errors import UsageError
+from daybook.core.hashing import canonical_json
 from daybook.core.time import parse_day
 from daybook.rank.gates import Verdict
 from daybook.rank.score import ScoreResult
@@ -20,7 +21,7 @@ CAPACITY: Mapping[str, int] = {"strategy": 20, "model": 5, "ensemble": 3}
 class EvidenceSummary(BaseModel):
     """The forward record in a line: days, trades, annualised Sharpe ratio with 95 % interval, what may be said."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     forward_days: int = 0
     forward_trades: int = 0
@@ -52,7 +53,7 @@ class PoolMember(BaseModel):
     rank: 1 is best, 0 is not ranked yet; rank_previous: yesterday's.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     identity: str = Field(min_length=1)
@@ -79,6 +80,15 @@ class PoolMember(BaseModel):
     def _calendar_day(cls, day: str) -> str:
         return parse_day(day).isoformat()
 
+    @field_validator("spec", "params")
+    @classmethod
+    def _json_only(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            canonical_json(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"must be JSON without NaN: {error}") from None
+        return value
+
     def rescored(self, result: ScoreResult | None, evidence: EvidenceSummary | None = None) -> PoolMember:
         """This member with today's score; yesterday's score and rank are kept beside. No result counts as undefined."""
         score = None if result is None else result.score
@@ -94,7 +104,7 @@ class PoolMember(BaseModel):
 class Pool(BaseModel):
     """A day's snapshot of one kind: at most `capacity` members, best first, one identity and structure only once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     day: str
     kind: Kind

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from daybook.core.errors import DataError
-from daybook.core.hashing import hash_json
+from daybook.core.hashing import canonical_json, hash_json
 from daybook.core.time import parse_day
 from daybook.rank.evidence import Evidence
 from daybook.rank.ledger import checked, joined, read_trials
@@ -23,7 +23,7 @@ from daybook.rank.update import Archived
 class ScoreRow(BaseModel):
     """A day's score of one strategy, model or ensemble, in the pool or not."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     identity: str
@@ -40,7 +40,7 @@ class RunResult(BaseModel):
     step, in step order, as Parquet paths or tables.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
     run_id: str
     day: str
@@ -65,6 +65,15 @@ class RunResult(BaseModel):
     @classmethod
     def _calendar_day(cls, day: str) -> str:
         return parse_day(day).isoformat()
+
+    @field_validator("facts")
+    @classmethod
+    def _json_only(cls, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            canonical_json(dict(facts))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"facts must be JSON without NaN: {error}") from None
+        return facts
 
     @model_validator(mode="after")
     def _consistent(self) -> RunResult:

@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.time import DAYS_PER_YEAR
-from daybook.rank.statistics import NORMAL, Moments, moments, psr_z, sharpe_standard_error
+from daybook.rank.statistics import (
+    NORMAL,
+    Moments,
+    expected_maximum_sharpe,
+    moments,
+    null_variance,
+    psr_z,
+    sharpe_standard_error,
+)
 
 BLOCK_MINUTES = 60
 BLOCKS_PER_DAY = 24 * 60 // BLOCK_MINUTES
@@ -26,7 +34,7 @@ class ScoreRules(BaseModel):
     halves the worth of a gain.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_trades: int = Field(default=5, ge=1)
     min_blocks: int = Field(default=24, ge=8)
@@ -43,7 +51,7 @@ class ScoreResult(BaseModel):
     total_return, max_drawdown: fractions.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     score: float | None
     reason: str | None = None
@@ -129,6 +137,11 @@ def annual_sharpe(found: Moments, periods_per_year: float = BLOCKS_PER_YEAR) -> 
     reach = NORMAL.inv_cdf(0.5 + INTERVAL_CONFIDENCE / 2.0) * error
     sharpe = found.sharpe * factor
     return {"sharpe": sharpe, "sharpe_error": error, "sharpe_low": sharpe - reach, "sharpe_high": sharpe + reach}
+
+
+def noise_best_sharpe(trials: int, n_blocks: int) -> float:
+    """Annualised Sharpe ratio that the best of `trials` worthless trials is expected to show on so many blocks."""
+    return expected_maximum_sharpe(trials, null_variance(n_blocks)) * math.sqrt(BLOCKS_PER_YEAR)
 
 
 def block_drawdown(returns: Floats) -> float:

@@ -23,13 +23,30 @@ _HISTORY = ("day", "kind", "identity", "name", "score")
 class HistoryRow(BaseModel):
     """One past score."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     day: str
     kind: Kind
     identity: str
     name: str
     score: float | None
+
+
+class RunRecord(BaseModel):
+    """A published run, in a line: its place in publication order, its origin, and how many trials it added."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    sequence: int
+    run_id: str
+    day: str
+    number: int
+    parent: str | None
+    official: bool
+    status: str
+    seed: int
+    source: str
+    trials: int
 
 
 class PriorState(BaseModel):
@@ -41,7 +58,7 @@ class PriorState(BaseModel):
     hash ever tried, so that a duplicate is refused.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     day: str
     previous_day: str | None = None
@@ -100,6 +117,13 @@ def trial_counts(connection: duckdb.DuckDBPyConnection, day: str) -> TrialCounts
     return TrialCounts(
         today=sum(row[2] for row in rows), ever=sum(row[1] for row in rows), by_kind={row[0]: row[1] for row in rows}
     )
+
+
+def published_runs(connection: duckdb.DuckDBPyConnection) -> tuple[RunRecord, ...]:
+    """Every run that was published, in the order in which a rebuild must publish them again."""
+    names = list(RunRecord.model_fields)
+    rows = connection.execute(f"SELECT {', '.join(names)} FROM runs ORDER BY sequence").fetchall()  # noqa: S608
+    return tuple(RunRecord.model_validate(dict(zip(names, row, strict=True))) for row in rows)
 
 
 def pool_of(connection: duckdb.DuckDBPyConnection, day: str, kind: Kind) -> Pool | None:

@@ -107,6 +107,24 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
     return math.sqrt(variance) * expected_maximum(trials)
 
 
+def effective_trials(returns: Floats) -> float:
+    """How many independent trials a set of correlated ones amounts to: rho + (1 - rho) N, rho the mean correlation.
+
+    returns: (N, B) float64, one row a trial. Rows that never differ are no evidence of independence and are left out;
+    0 without any other row. Negative mean correlation counts as none. Source: Bailey and Lopez de Prado (2014), A.3.
+    """
+    centred = returns - returns.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(centred, axis=1)
+    lively = lengths > _SMALLEST_SPREAD * np.maximum(np.max(np.abs(returns), axis=1, initial=0.0), _SMALLEST_SPREAD)
+    count = int(np.sum(lively))
+    if count < 2:
+        return float(count)
+    unit = centred[lively] / lengths[lively, None]
+    mean_correlation = (float(np.sum(unit.sum(axis=0) ** 2)) - count) / (count * (count - 1))
+    rho = min(max(mean_correlation, 0.0), 1.0)
+    return rho + (1.0 - rho) * count
+
+
 def null_variance(n: int) -> float:
     """Variance of the Sharpe ratio of n worthless normal returns: 1/(n - 1). Raises UsageError if n < 2."""
     _require_sample(n)

@@ -16,7 +16,7 @@ class PoolRules(BaseModel):
     undefined_days: research days in a row without a score after which an incumbent leaves.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     margin: float = Field(default=2.0, ge=0.0)
     undefined_days: int = Field(default=5, ge=1)
@@ -25,7 +25,7 @@ class PoolRules(BaseModel):
 class Archived(BaseModel):
     """A member that left the pool, as it was, and why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     member: PoolMember
     reason: str
@@ -34,7 +34,7 @@ class Archived(BaseModel):
 class Rejected(BaseModel):
     """A newcomer that did not enter, and why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     identity: str
     name: str
@@ -45,7 +45,7 @@ class Rejected(BaseModel):
 class Change(BaseModel):
     """One line of what changed and why."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     what: Literal["entered", "archived", "rejected", "rose", "fell"]
     identity: str
@@ -56,7 +56,7 @@ class Change(BaseModel):
 class PoolUpdate(BaseModel):
     """The new snapshot and everything that happened on the way to it; kept and entered are identities, best first."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     pool: Pool
     archived: tuple[Archived, ...]

@@ -1,0 +1,175 @@
+"""Every evaluation is a row, and no row changes unseen."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybook.core.errors import DataError
+from daybook.rank.ledger import (
+    GENESIS,
+    SCHEMA,
+    TrialLedger,
+    chained,
+    checked,
+    counts,
+    first_broken,
+    joined,
+    read_trials,
+    row_digests,
+)
+
+DAY, RUN = "2023-06-14", "2023-06-14/01"
+
+
+def trial(**more):
+    row = {
+        "kind": "sweep", "identity": "a" * 64, "structure_hash": "s" * 64, "params": {"period": 14},
+        "symbol": "BTCUSDT", "timeframe": "1m", "window_start": 0, "window_end": 604_800_000, "n_bars": 10_080,
+        "birth": 0, "author": "evolution", "data_hash": "d", "outcome": "ok", "sharpe": 1.25,
+        "skew": -0.5, "kurtosis": 4.0,
+        "total_return": 0.01, "trades": 12,
+    }
+    return row | more
+
+
+def ledger_of(rows: int, step: str = "20_backtest") -> pa.Table:
+    ledger = TrialLedger(DAY, RUN, step)
+    rng = np.random.default_rng(rows)
+    ledger.extend(trial(
+        params=[{"period": n} for n in range(rows)], sharpe=rng.normal(size=rows),
+        identity=[f"i{n}" for n in range(rows)],
+    ))
+    return ledger.table()
+
+
+def chain(table: pa.Table) -> pa.Table:
+    return chained(table, row_digests(table))[0]
+
+
+def test_rows_are_numbered_over_batches_and_survive_parquet(tmp_path):
+    ledger = TrialLedger(DAY, RUN, "10_design")
+    ledger.add(**trial())
+    ledger.add(**trial(outcome="failed", sharpe=None, trades=None))
+    ledger.extend(trial(identity=["x", "y"]))
+    table = read_trials(ledger.write(tmp_path))
+    assert table.equals(ledger.table())
+    assert table["seq"].to_pylist() == [0, 1, 2, 3]
+    assert set(table["run_id"].to_pylist()) == {RUN}
+    assert table["sharpe"].to_pylist() == [1.25, None, 1.25, 1.25]
+    assert len(ledger) == 4
+
+
+def test_equal_ledgers_give_equal_files(tmp_path):
+    files = []
+    for name in ("a", "b"):
+        ledger = TrialLedger(DAY, RUN, "20_backtest")
+        ledger.extend(trial(params=[{"b": 1, "a": 2.5}, '{"a":2.5,"b":1}']))
+        files.append(ledger.write(tmp_path / name).read_bytes())
+    assert files[0] == files[1]
+    assert ledger.table()["params"].to_pylist() == ['{"a":2.5,"b":1}'] * 2
+
+
+def test_undefined_figures_become_null_never_a_number():
+    frame = pd.DataFrame({"sharpe": [np.nan, np.inf, 1.0], "trades": [1.0, np.nan, 3.0]})
+    ledger = TrialLedger(DAY, RUN, "20_backtest")
+    ledger.extend(trial(sharpe=frame["sharpe"], trades=frame["trades"]))
+    ledger.add(**trial(sharpe=np.float32("nan"), trades=np.int64(7)))
+    assert ledger.table()["sharpe"].to_pylist() == [None, None, 1.0, None]
+    assert ledger.table()["trades"].to_pylist() == [1, None, 3, 7]
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"kind": "guess"}, "kind ['guess'], allowed are score, design"),
+    ({"outcome": "great"}, "outcome ['great']"),
+    ({"sharp": 1.0}, "unknown columns ['sharp']"),
+    ({"identity": None}, "identity is missing in 1 rows"),
+    ({"n_bars": 1.5}, "Types are those of"),
+    ({"identity": ["a", "b"], "symbol": ["A", "B", "C"]}, "different lengths"),
+])
+def test_ill_formed_trials_are_refused(change, said):
+    with pytest.raises(DataError) as caught:
+        TrialLedger(DAY, RUN, "20_backtest").extend(trial(**change))
+    assert said in str(caught.value)
+
+
+def test_a_missing_column_is_named():
+    row = trial()
+    del row["data_hash"]
+    with pytest.raises(DataError, match="missing columns \\['data_hash'\\]"):
+        TrialLedger(DAY, RUN, "20_backtest").add(**row)
+
+
+def test_a_file_with_left_out_rows_is_refused():
+    table = ledger_of(5)
+    with pytest.raises(DataError, match="seq does not count up"):
+        checked(joined([table.slice(0, 2), table.slice(3)]), "file")
+    with pytest.raises(DataError, match="columns are"):
+        checked(table.drop_columns(["author"]), "file")
+
+
+def test_counts_take_in_failures():
+    ledger = TrialLedger(DAY, RUN, "20_backtest")
+    ledger.extend(trial(kind=["sweep", "null", "sweep"], outcome=["ok", "failed", "undefined"]))
+    found = counts(ledger.table(), DAY)
+    assert (found.today, found.ever, found.by_kind) == (3, 3, {"null": 1, "sweep": 2})
+    assert counts(ledger.table(), "2023-06-15").today == 0
+
+
+def test_a_whole_chain_verifies_and_continues_over_runs():
+    first, second = ledger_of(4), ledger_of(3, "30_train")
+    rows, head = chained(first, row_digests(first))
+    after, _ = chained(second, row_digests(second), head)
+    assert first_broken(rows) is None
+    assert first_broken(after, head) is None
+    assert first_broken(after, GENESIS).position == 0
+    assert chained(SCHEMA.empty_table(), [], head)[1] == head
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 11), st.sampled_from(SCHEMA.names))
+def test_verification_names_the_first_changed_row(place, column):
+    rows = chain(ledger_of(12))
+    values = rows[column].to_pylist()
+    values[place] = "changed" if isinstance(values[place], str) else values[place] + 1
+    index = rows.schema.get_field_index(column)
+    changed = rows.set_column(index, rows.schema.field(index), pa.array(values, rows.schema.field(index).type))
+    broken = first_broken(changed)
+    assert broken is not None
+    assert broken.position == place
+    assert "does not follow from its content" in broken.text
+
+
+def test_verification_names_the_row_after_a_gap_or_swap():
+    rows = chain(ledger_of(6))
+    gap = first_broken(pa.concat_tables([rows.slice(0, 2), rows.slice(3)]))
+    assert (gap.position, gap.seq, gap.text.endswith("rows before it are missing")) == (2, 3, True)
+    swapped = first_broken(rows.take([0, 2, 1, 3, 4, 5]))
+    assert swapped.position == 1
+
+
+def test_null_and_text_never_hash_alike():
+    same = [row_digests(checked(table, "t"))[0] for table in (
+        _one(author="a", data_hash="b,c"), _one(author='a","b', data_hash="c"),
+        _one(author="a", data_hash="b", sharpe=None), _one(author="a", data_hash="b", sharpe=0.0),
+    )]
+    assert len(set(same)) == 4
+
+
+def _one(**more) -> pa.Table:
+    ledger = TrialLedger(DAY, RUN, "20_backtest")
+    ledger.add(**trial(**more))
+    return ledger.table()
+
+
+def test_a_day_of_twelve_thousand_trials_takes_well_below_a_second():
+    started = time.process_time()
+    rows = chain(ledger_of(12_000))
+    assert first_broken(rows) is None
+    assert time.process_time() - started < 1.0
