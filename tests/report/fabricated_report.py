@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from daybook.core.seeds import generator
 from daybook.core.time import DAY_MS, HOUR_MS, day_start_ms, parse_day
 from daybook.report import (
@@ -140,7 +141,7 @@ def document(**changes: Any) -> ReportDocument:
     given: dict[str, Any] = {
         "run": run_info(), "headline": headline, "strategies": rows, "models": models(), "ensembles": ensembles(),
         "changes": Changes(since="2023-06-15", entered=(
-            PoolChange(identity="x1", name=NAMES[6], rank=7, score=56.6, reason="designed today, scored above the last"),),
+            PoolChange(identity="x1", name=NAMES[6], rank=7, score=56.6, reason="designed today"),),
             left=(PoolChange(identity="x2", name="noon_fade", previous_rank=20, score=18.2, previous_score=24.0,
                              reason="score below 20 for three days"),),
             moved=(PoolChange(identity="x3", name=NAMES[0], rank=1, previous_rank=4, score=69.2, previous_score=61.0,
@@ -158,7 +159,8 @@ def document(**changes: Any) -> ReportDocument:
                         evidence="three of the five best trade between 02 and 05 UTC"),),
         "curves": curves(),
         "timings": tuple(StepTiming(step=s, seconds=t) for s, t in (
-            ("00_score", 21.4), ("10_design", 14.0), ("20_backtest", 31.7), ("30_train", 44.2), ("40_rank_report", 9.1)))}
+            ("00_score", 21.4), ("10_design", 14.0), ("20_backtest", 31.7), ("30_train", 44.2),
+            ("40_rank_report", 9.1)))}
     return ReportDocument(**(given | changes))
 
 

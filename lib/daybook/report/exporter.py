@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from daybook.report.notebook import Page
@@ -13,28 +14,22 @@ from daybook.report.views import TEMPLATES
 
 def export(page: Page, resources: dict[str, Any]) -> str:
     """The page as HTML text; `resources` is what the template calls `page`."""
-    exporter, notebook = _exporter(), _nbformat().from_dict(
-        {"cells": page.cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    exporter = _exporter()
+    nbformat: Any = import_module("nbformat")
+    notebook = nbformat.from_dict({"cells": page.cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     html, _ = exporter.from_notebook_node(notebook, resources={"daybook": resources})
     return str(html)
-
-
-def _nbformat() -> Any:
-    skip_iri_grammar()
-    import nbformat
-
-    return nbformat
 
 
 @cache
 def _exporter() -> Any:
     """One exporter for all pages of a process: building its template environment costs more than a page."""
     skip_iri_grammar()
-    from nbconvert.exporters.html import HTMLExporter
-    from nbconvert.exporters.templateexporter import TemplateExporter
-    from nbconvert.filters.highlight import Highlight2HTML
+    html: Any = import_module("nbconvert.exporters.html")
+    template: Any = import_module("nbconvert.exporters.templateexporter")
+    highlight: Any = import_module("nbconvert.filters.highlight")
 
-    class PageExporter(HTMLExporter):  # type: ignore[misc, unused-ignore]
+    class PageExporter(html.HTMLExporter):  # type: ignore[misc]
         """HTMLExporter whose templates escape every value that no filter of ours has cleaned."""
 
         def _create_environment(self) -> Any:
@@ -46,9 +41,8 @@ def _exporter() -> Any:
 
         def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> Any:
             # HTMLExporter's own version parses and rewrites the whole page (charts included) to add alt texts.
-            self.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python", parent=self))
-            return TemplateExporter.from_notebook_node(self, nb, self._init_resources(resources), **kw)
+            self.register_filter("highlight_code", highlight.Highlight2HTML(pygments_lexer="python", parent=self))
+            return template.TemplateExporter.from_notebook_node(self, nb, self._init_resources(resources), **kw)
 
-    exporter = PageExporter(template_name="daybook", extra_template_basedirs=[str(TEMPLATES)],
-                            exclude_anchor_links=True, preprocessors=[], default_preprocessors=[])
-    return exporter
+    return PageExporter(template_name="daybook", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True,
+                        preprocessors=[], default_preprocessors=[])

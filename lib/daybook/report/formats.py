@@ -9,6 +9,7 @@ from daybook.core.time import utc_text
 
 MISSING = "—"
 _MINUS = "−"
+_THOUSAND = 1000
 
 
 def undefined(value: Any) -> bool:
@@ -78,9 +79,20 @@ def figure(value: Any, unit: str) -> str:
         return percent(value)
     if unit in ("score", "points"):
         return number(value, 1)
-    if float(value).is_integer() and abs(float(value)) >= 1:
-        return count(value)
-    return number(value, 2 if abs(float(value)) >= 1 else 3)
+    return significant(value)
+
+
+def significant(value: Any) -> str:
+    """A figure of unknown size with about three significant digits: `1,234`, `18.9`, `0.526`, `0.00142`."""
+    if undefined(value):
+        return MISSING
+    size = abs(float(value))
+    if float(value).is_integer() or size >= _THOUSAND:
+        return number(value, 0)
+    for limit, digits in ((10.0, 1), (1.0, 2), (0.1, 3)):
+        if size >= limit:
+            return number(value, digits)
+    return _true_minus(f"{float(value):.3g}")
 
 
 def unit_text(unit: str) -> str:

@@ -16,6 +16,7 @@ _NAMED: dict[str, Callable[[Any], str]] = {
     "percent": written.percent,
     "fraction": lambda value: written.number(value, 3),
     "int": written.count,
+    "figure": written.significant,
     "ms": written.day_time,
     "seconds": written.duration,
     "signed": written.signed,
@@ -35,8 +36,8 @@ class FrameStyle:
 def frame_grid(table: pd.DataFrame, style: FrameStyle, *, caption: str, note: str, limit: int, missing: str) -> Grid:
     """The first `limit` rows of a DataFrame as a table.
 
-    Formats: percent (of a fraction), fraction, score, int, ms (UTC), seconds, signed, text, code, or a number
-    format such as `.3f`. Raises ReportError for a format that does not exist.
+    Formats: figure (about three significant digits), percent (of a fraction), fraction, score, int, ms (UTC), seconds,
+    signed, text, code, or a number format such as `.3f`. Raises ReportError for a format that does not exist.
     """
     names = [str(name) for name in table.columns]
     chosen = [style.formats.get(name) or _usual(table.iloc[:, place]) for place, name in enumerate(names)]
@@ -55,7 +56,7 @@ def _usual(column: pd.Series[Any]) -> str:
         return "ms"
     if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
         return "text"
-    return "int" if pd.api.types.is_integer_dtype(column) else ".3f"
+    return "int" if pd.api.types.is_integer_dtype(column) else "figure"
 
 
 def _cell(value: Any, form: str, reason: str | None) -> Cell:

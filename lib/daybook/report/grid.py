@@ -9,7 +9,9 @@ from typing import Any, Literal
 from daybook.report import formats
 from daybook.report.views import Html, render
 
-Align = Literal["text", "number"]
+_NARROW = 6
+_DENSE = 13
+Align = Literal["text", "number", "prose"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,19 @@ class Column:
     help: str = ""
 
 
-def words(label: str, unit: str = "") -> Column:
-    """A column of text."""
-    return Column(label, unit, "text")
+def words(*labels: str) -> tuple[Column, ...]:
+    """Columns of short text, never broken."""
+    return tuple(Column(label, "", "text") for label in labels)
+
+
+def counts(*labels: str) -> tuple[Column, ...]:
+    """Columns of figures without a unit."""
+    return tuple(Column(label) for label in labels)
+
+
+def prose(label: str) -> Column:
+    """A column of sentences, broken where the page is too narrow."""
+    return Column(label, "", "prose")
 
 
 @dataclass(frozen=True)
@@ -68,10 +80,16 @@ class Grid:
     note: str = ""
     missing: str = "nothing to show"
 
+    @property
+    def width(self) -> str:
+        """How the style sheet spreads it: few columns keep to their content, many are set tighter."""
+        columns = len(self.columns)
+        return "narrow" if columns <= _NARROW else "dense" if columns >= _DENSE else "wide"
+
     def html(self) -> Html:
         """The table as HTML, with a plain-text line for terminals."""
         units = any(column.unit for column in self.columns)
-        markup = render("table.html.j2", {"grid": self, "units": units})
+        markup = render("table.html.j2", {"grid": self, "units": units, "width": self.width})
         rows = f"{len(self.rows)} row(s)" if self.rows else self.missing
         return Html(str(markup), f"{self.caption}: {rows}")
 

@@ -45,14 +45,16 @@ def read_page(path: Path) -> Page:
 
 
 def _cells(source: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
-    cells, sections = [], []
+    cells: list[dict[str, Any]] = []
+    sections: list[tuple[int, str]] = []
     for number, cell in enumerate(source):
         text = _text(cell.get("source", ""))
         kind = cell.get("cell_type")
         if kind == "markdown":
             sections += [(number, _MARKDOWN_SIGNS.sub("", heading)) for heading in _HEADING.findall(text)]
         views = _views(cell.get("outputs", ())) if kind == "code" else []
-        cells.append({"cell_type": kind, "number": number, "source": text, "metadata": {}, "views": views})
+        cells.append({"cell_type": kind, "id": f"c{number}", "number": number, "source": text, "metadata": {},
+                      "views": views})
     return cells, sections
 
 
@@ -72,7 +74,8 @@ def _views(outputs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _view(output: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = output.get("output_type")
     if kind == "stream":
-        return {"kind": "stderr" if output.get("name") == "stderr" else "stdout", "content": _text(output.get("text", ""))}
+        stream = "stderr" if output.get("name") == "stderr" else "stdout"
+        return {"kind": stream, "content": _text(output.get("text", ""))}
     if kind == "error":
         return {"kind": "error", "text": f"{output.get('ename', 'Error')}: {output.get('evalue', '')}",
                 "content": "\n".join(map(str, output.get("traceback", ())))}

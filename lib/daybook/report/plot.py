@@ -62,15 +62,17 @@ def columns(frame: Any, *names: str, what: str) -> list[list[Any]]:
     """The named columns of a DataFrame as lists. Raises ReportError naming those that are missing."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
-        raise ReportError(f"{what}: column(s) {', '.join(missing)} missing, found {', '.join(map(str, frame.columns))}. "
-                          f"Needed are {', '.join(names)}.")
+        found = ", ".join(map(str, frame.columns))
+        raise ReportError(
+            f"{what}: column(s) {', '.join(missing)} missing, found {found}. Needed are {', '.join(names)}.")
     return [frame[name].tolist() for name in names]
 
 
 def axis(title: str = "", **options: Any) -> dict[str, Any]:
     """One axis: its title with the unit, quiet grid."""
     return {"title": {"text": title, "standoff": 8}, "gridcolor": palette.GRID, "zeroline": False, "automargin": True,
-            "linecolor": palette.GRID, "ticks": "outside", "ticklen": 4, "tickcolor": palette.GRID} | options
+            "linecolor": palette.GRID, "ticks": "outside", "ticklen": 4, "ticklabelstandoff": 3,
+            "tickcolor": palette.GRID} | options
 
 
 def utc_axis(**options: Any) -> dict[str, Any]:
@@ -82,15 +84,18 @@ def chart(data: list[dict[str, Any]], *, title: str, subtitle: str = "", height:
           layout: Mapping[str, Any] | None = None) -> Chart:
     """A chart in the common frame: title at left, sample sizes and units in the subtitle, transparent ground."""
     frame: dict[str, Any] = {
-        "title": {"text": title, "subtitle": {"text": subtitle, "font": {"size": 12}}, "x": 0, "xref": "paper",
-                  "xanchor": "left", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 10},
-                  "font": {"size": 15}},
+        "title": {"text": title, "subtitle": {"text": subtitle, "font": {"size": 12}}, "x": 0, "xref": "container",
+                  "xanchor": "left", "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 12, "l": 8},
+                  "font": {"size": 15, "weight": 600}},
         "font": {"family": _FONT, "size": 12, "color": palette.INK},
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-        "height": height, "margin": {"l": 64, "r": 24, "t": 64, "b": 44},
+        "height": height, "margin": {"l": 64, "r": 24, "t": 72, "b": 44},
         "hoverlabel": {"font": {"family": _FONT, "size": 12}},
-        "legend": {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 11}},
-        "colorway": list(palette.SERIES), "modebar": {"orientation": "v"}, "separators": ".,",
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "traceorder": "normal",
+                   "font": {"size": 11}},
+        "colorway": list(palette.SERIES),
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": palette.INK, "activecolor": palette.FOCUS},
+        "separators": ".,",
     }
     merged = frame | dict(layout or {})
     return Chart(data, merged, f"{title} ({subtitle})" if subtitle else title)
@@ -104,13 +109,11 @@ def no_data(title: str, reason: str) -> Chart:
     return chart([], title=title, height=130, layout={"annotations": [note], "xaxis": hidden, "yaxis": hidden})
 
 
-def marker_line(position: float, text: str, *, along: str = "x", colour: str = palette.THRESHOLD) -> tuple[
-        dict[str, Any], dict[str, Any]]:
-    """A dashed line across the plot at a value of the axis `along`, and its caption (shape, annotation)."""
-    across = "y" if along == "x" else "x"
-    shape = {"type": "line", f"{along}0": position, f"{along}1": position, f"{across}ref": "paper", f"{across}0": 0,
-             f"{across}1": 1, "line": {"color": colour, "width": 1.5, "dash": "dash"}, "layer": "below"}
-    note = {"text": text, "showarrow": False, "font": {"size": 11, "color": colour}, along: position,
-            f"{across}ref": "paper", across: 1, "yanchor": "bottom" if along == "x" else "bottom",
-            "xanchor": "center" if along == "x" else "right"}
+def marker_line(position: float, text: str, colour: str = palette.THRESHOLD) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A dashed upright line at a value of the x axis, and its caption above it (shape, annotation)."""
+    line = {"color": colour, "width": 1.5, "dash": "dash"}
+    shape = {"type": "line", "x0": position, "x1": position, "yref": "paper", "y0": 0, "y1": 1, "line": line,
+             "layer": "below"}
+    note = {"text": text, "showarrow": False, "font": {"size": 11, "color": colour}, "x": position, "yref": "paper",
+            "y": 1, "yanchor": "bottom", "xanchor": "center"}
     return shape, note

@@ -14,9 +14,11 @@ from daybook.report.views import PLOTLY_MIME
 ALLOWED_MIME = (PLOTLY_MIME, "text/html", "image/png", "text/plain")
 """In the order of preference; an output with none of them (scrapbook's glue, scripts, widgets, SVG) is dropped."""
 
-_TAGS = frozenset(
-    "a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr"
-    " i ins kbd li ol p pre s section small span strong sub summary sup table tbody td tfoot th thead tr ul var".split())
+_TAGS = frozenset((
+    "a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "del", "details", "div", "dl",
+    "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "ins", "kbd", "li", "ol", "p",
+    "pre", "s", "section", "small", "span", "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th",
+    "thead", "tr", "ul", "var"))
 _ATTRIBUTES = {"*": {"class", "title"}, "a": {"href"}, "details": {"open"}, "td": {"colspan", "rowspan"},
                "th": {"colspan", "rowspan", "scope"}, "col": {"span"}, "colgroup": {"span"}}
 _DROPPED_WITH_CONTENT = {"script", "style", "iframe", "object", "embed", "template", "noscript", "svg", "math", "title"}

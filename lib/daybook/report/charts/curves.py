@@ -36,13 +36,13 @@ class _Panel:
 
 
 def equity(curves: Sequence[Curve] | pd.DataFrame, *, title: str = "Equity after costs",
-           subtitle: str = "net return in % of capital; dashed grey: buy and hold", missing: str = "no curves") -> Chart:
+           subtitle: str = "net return in % of capital; grey: buy and hold", missing: str = "no curves") -> Chart:
     """Net return of strategies (or models) against buy-and-hold, in percent of the starting capital.
 
     curves: report sections, or a long DataFrame [name, role, time_ms, equity] with 1.0 = start; NaN leaves a gap.
     """
     drawn = [(line, [None if v is None else 100 * (v - 1) for v in line.equity]) for line in _lines(curves)]
-    return _curves(drawn, _Panel(title, subtitle, "net return, %", 400), missing)
+    return _curves(drawn, _Panel(title, subtitle, "net return, %", 420), missing)
 
 
 def drawdown(curves: Sequence[Curve] | pd.DataFrame, *, title: str = "Drawdown",
@@ -50,7 +50,7 @@ def drawdown(curves: Sequence[Curve] | pd.DataFrame, *, title: str = "Drawdown",
              missing: str = "no curves") -> Chart:
     """Loss from the running maximum of each equity curve, in percent; input as for `equity`."""
     drawn = [(line, _drawdown(line.equity)) for line in _lines(curves)]
-    return _curves(drawn, _Panel(title, subtitle, "drawdown, %", 300, deepest=True), missing)
+    return _curves(drawn, _Panel(title, subtitle, "drawdown, %", 320, deepest=True), missing)
 
 
 def score_history(frame: pd.DataFrame, *, highlight: int = 5, title: str = "Score history",
@@ -66,7 +66,8 @@ def score_history(frame: pd.DataFrame, *, highlight: int = 5, title: str = "Scor
     for day, name, score in zip(days, names, scores, strict=True):
         tracks.setdefault(str(name), []).append((str(day), plain(score)))
     last = max(map(str, days))
-    standing = {name: next((s for d, s in track if d == last and s is not None), -1.0) for name, track in tracks.items()}
+    standing = {name: next((s for d, s in track if d == last and s is not None), -1.0)
+                for name, track in tracks.items()}
     order = sorted(tracks, key=lambda name: (-standing[name], name))
     many = len(set(days)) > _SPARSE_DAYS
     data = []

@@ -15,6 +15,7 @@ from daybook.report.views import Chart
 
 _EVEN_ODDS = 50.0
 _BINS = 48
+_BESIDE = 100.5
 
 
 def ranking(rows: Sequence[StrategyRow] | pd.DataFrame, *, title: str = "Ranking by score",
@@ -33,17 +34,18 @@ def ranking(rows: Sequence[StrategyRow] | pd.DataFrame, *, title: str = "Ranking
         return no_data(title, missing)
     ticks = labels(f"{int(rank)}  {name}" for rank, name in zip(ranks, names, strict=True))
     values = numbers(scores)
-    text = [f"{formats.number(value, 1)}  n {formats.count(size)}" for value, size in zip(values, sizes, strict=True)]
+    text = [f"{formats.number(value, 1)}   n {formats.count(size)}" for value, size in zip(values, sizes, strict=True)]
     colours = [palette.FOCUS if (value or 0) >= _EVEN_ODDS else palette.MUTED for value in values]
     data: list[dict[str, Any]] = [
         {"type": "bar", "orientation": "h", "x": values, "y": ticks, "marker": {"color": colours}, "name": "score",
-         "text": text, "textposition": "outside", "cliponaxis": False, "showlegend": False,
-         "hovertemplate": "%{y}: %{text}<extra></extra>"},
+         "showlegend": False, "hovertemplate": "%{y}: %{x:.1f}<extra></extra>"},
+        {"type": "scatter", "mode": "text", "x": [_BESIDE] * len(ticks), "y": ticks, "text": text, "hoverinfo": "skip",
+         "textposition": "middle right", "showlegend": False, "cliponaxis": False},
         {"type": "scatter", "mode": "markers", "x": numbers(before), "y": ticks, "name": "score the day before",
          "marker": {"symbol": "diamond-open", "size": 8, "color": palette.WARN, "line": {"width": 1.8}},
          "hovertemplate": "%{y}: %{x:.1f} the day before<extra></extra>"}]
-    shape, note = marker_line(_EVEN_ODDS, "even odds", along="x")
-    layout = {"xaxis": axis("score, 0–100", range=[0, 108], tickvals=[0, 20, 40, 50, 60, 80, 100]),
+    shape, note = marker_line(_EVEN_ODDS, "even odds")
+    layout = {"xaxis": axis("score, 0–100", range=[0, 116], tickvals=[0, 20, 40, 50, 60, 80, 100]),
               "yaxis": axis("", autorange="reversed", ticks="", tickfont={"size": 11}), "shapes": [shape],
               "annotations": [note], "bargap": 0.3,
               "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"}}
@@ -89,7 +91,7 @@ def _bound(interval: tuple[float | None, float | None] | None, side: int, value:
 
 
 def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float | None, unit: str = "annualised",
-                  title: str = "All trials of the day against luck", missing: str = "no trial with a Sharpe ratio") -> Chart:
+                  title: str = "All trials of the day against luck") -> Chart:
     """Histogram of the trials' Sharpe ratios with the best one and the maximum that noise alone would show.
 
     sharpes: (N,) array-like, NaN left out of the bars and counted in the subtitle.
@@ -97,23 +99,30 @@ def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float |
     given = np.asarray(sharpes, dtype=np.float64).ravel()
     known = given[np.isfinite(given)]
     if not known.size:
-        return no_data(title, missing)
+        return no_data(title, "no trial has a Sharpe ratio")
     heights, edges = np.histogram(known, bins=min(_BINS, max(8, int(np.sqrt(known.size)) * 2)))
     data = [{"type": "bar", "x": numbers((edges[:-1] + edges[1:]) / 2), "y": [int(height) for height in heights],
              "width": plain(edges[1] - edges[0]), "marker": {"color": palette.FOCUS}, "name": "trials",
              "hovertemplate": "Sharpe %{x:.1f}: %{y} trials<extra></extra>"}]
     shapes, notes = [], []
-    for value, caption, colour, level in ((expected_maximum, "best expected from noise alone", palette.THRESHOLD, 0.98),
-                                          (best, "best found", palette.BAD, 0.86)):
+    for value, caption, colour, level in ((expected_maximum, "best expected from noise alone", palette.THRESHOLD, 1.0),
+                                          (best, "best found", palette.BAD, 1.09)):
         if not formats.undefined(value):
-            shape, note = marker_line(float(value or 0), f"{caption}: {formats.number(value, 1)}", colour=colour)
+            shape, note = marker_line(float(value or 0), f"{caption}: {formats.number(value, 1)}", colour)
             shapes.append(shape | {"layer": "above"})
-            notes.append(note | {"y": level, "xanchor": "right", "xshift": -6, "yanchor": "top"})
+            notes.append(note | {"y": level, "xanchor": "right", "xshift": 3})
     undefined = given.size - known.size
     subtitle = f"n = {known.size:,} trials" + (f", {undefined:,} more without a Sharpe ratio" if undefined else "")
-    return chart(data, title=title, subtitle=subtitle, height=320, layout={
-        "xaxis": axis(f"Sharpe ratio, {label(unit)}"), "yaxis": axis("trials"), "shapes": shapes,
-        "annotations": notes, "bargap": 0.02, "showlegend": False})
+    return chart(data, title=title, subtitle=subtitle, height=340, layout={
+        "xaxis": axis(f"Sharpe ratio, {label(unit)}", range=_span([*known, *(s["x0"] for s in shapes)])),
+        "yaxis": axis("trials"), "shapes": shapes, "annotations": notes, "bargap": 0.02, "showlegend": False,
+        "margin": {"l": 64, "r": 24, "t": 92, "b": 44}})
+
+
+def _span(values: list[float]) -> list[float | None]:
+    low, high = min(values), max(values)
+    margin = 0.04 * (high - low) or 1.0
+    return [plain(low - margin), plain(high + margin)]
 
 
 def sweep_map(frame: pd.DataFrame, *, title: str = "Score by timeframe and market",
@@ -137,8 +146,8 @@ def sweep_map(frame: pd.DataFrame, *, title: str = "Score by timeframe and marke
              "textfont": {"color": "#222222"}, "hovertemplate": "%{x} %{y}: %{text}<extra></extra>"}]
     return chart(data, title=title, subtitle="score, and n = trades below it; white = 50, even odds",
                  height=170 + 48 * len(rows), layout={
-                     "xaxis": axis("market", type="category"),
-                     "yaxis": axis("timeframe", type="category", autorange="reversed")})
+                     "xaxis": axis("market", type="category", showgrid=False),
+                     "yaxis": axis("timeframe", type="category", showgrid=False, autorange="reversed")})
 
 
 def _cell(score: float | None, trades: Any) -> str:

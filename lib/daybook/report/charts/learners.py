@@ -14,6 +14,7 @@ from daybook.report.sections import ModelRow
 from daybook.report.views import Chart
 
 _PANELS_ACROSS = 5
+_AROUND = 0.06
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def model_scorecards(rows: Sequence[ModelRow] | pd.DataFrame, *, title: str = "M
             {"text": f"<b>{label(panel.model)}</b><br>{label(panel.metric)}<br>n {formats.count(panel.n)}",
              "xref": f"{x} domain", "yref": f"{y} domain", "x": 0.5, "y": 1.04, "xanchor": "center",
              "yanchor": "bottom", "showarrow": False, "font": {"size": 11}})
-    return chart(data, title=title, height=110 + 250 * down, layout=layout | {"margin": {"l": 48, "r": 16, "t": 128, "b": 20}},
+    layout["margin"] = {"l": 48, "r": 16, "t": 128, "b": 20}
+    return chart(data, title=title, height=110 + 250 * down, layout=layout,
                  subtitle="out of fold; dashed: baseline; green: the whole interval beats it, blue: the value does, "
                           "orange: it does not")
 
@@ -89,7 +91,7 @@ def _dot(panel: _Panel, x: str, y: str) -> dict[str, Any]:
     dot: dict[str, Any] = {
         "type": "scatter", "mode": "markers+text", "x": [0], "y": [plain(panel.value)], "xaxis": x, "yaxis": y,
         "marker": {"size": 11, "color": panel.colour}, "textposition": "middle right", "cliponaxis": False,
-        "text": [f"  {formats.number(panel.value, 3)}"], "hovertemplate": "%{y}<extra></extra>"}
+        "text": [f"  {formats.significant(panel.value)}"], "hovertemplate": "%{y}<extra></extra>"}
     if panel.value is not None and panel.lower is not None and panel.upper is not None:
         dot["error_y"] = {"type": "data", "symmetric": False, "array": [plain(max(0.0, panel.upper - panel.value))],
                           "arrayminus": [plain(max(0.0, panel.value - panel.lower))], "color": panel.colour,
@@ -97,7 +99,8 @@ def _dot(panel: _Panel, x: str, y: str) -> dict[str, Any]:
     return dot
 
 
-def calibration(frame: pd.DataFrame, *, title: str = "Calibration", missing: str = "no model predicts a probability") -> Chart:
+def calibration(frame: pd.DataFrame, *, title: str = "Calibration",
+                missing: str = "no model predicts a probability") -> Chart:
     """Observed frequency against predicted probability, a marker's area growing with its sample.
 
     frame: [model, predicted 0..1, observed 0..1, n], one row a bin.
@@ -118,9 +121,12 @@ def calibration(frame: pd.DataFrame, *, title: str = "Calibration", missing: str
                      "line": {"color": colour, "width": 1.2}, "text": [f"n {c:,}" for c in counts],
                      "marker": {"color": colour, "size": numbers(5 + 15 * (c / largest) ** 0.5 for c in counts)},
                      "hovertemplate": "predicted %{x:.2f}, observed %{y:.2f}, %{text}<extra>%{fullData.name}</extra>"})
-    layout = {"xaxis": axis("predicted probability", range=[0, 1]),
-              "yaxis": axis("observed frequency", range=[0, 1])}
-    return chart(data, title=title, subtitle="out of fold; marker area: sample size of the bin", height=420, layout=layout)
+    known = [value for raw in (*predicted, *observed) if (value := plain(raw)) is not None]
+    shown = [max(0.0, min(known, default=0.0) - _AROUND), min(1.0, max(known, default=1.0) + _AROUND)]
+    layout = {"xaxis": axis("predicted probability", range=shown),
+              "yaxis": axis("observed frequency", range=shown)}
+    subtitle = "out of fold; marker area: sample size of the bin"
+    return chart(data, title=title, subtitle=subtitle, height=420, layout=layout)
 
 
 def drift(frame: pd.DataFrame, *, alarm: float = 0.25, title: str = "Drift of inputs",

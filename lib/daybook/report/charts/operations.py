@@ -12,6 +12,8 @@ from daybook.report.plot import axis, chart, columns, label, labels, no_data, nu
 from daybook.report.sections import QualityRow, StepTiming
 from daybook.report.views import Chart
 
+_STRIP = {"xaxis": utc_axis(showgrid=False),
+          "yaxis": axis("", type="category", showgrid=False, ticks="", autorange="reversed")}
 _PROBLEMS = (("missing", palette.BAD), ("duplicates", palette.WARN), ("off_minute", "#56b4e9"),
              ("zero_volume", palette.MUTED), ("impossible", palette.THRESHOLD))
 
@@ -64,7 +66,7 @@ def completeness(frame: pd.DataFrame, *, title: str = "Candle completeness by ho
              "hovertemplate": "%{y} %{x}: %{z:.1f} % of the bars<extra></extra>"}]
     return chart(data, title=title, subtitle=f"{whole:,} of {len(cells):,} market-hours are whole; green = 100 %",
                  height=140 + 32 * len(rows),
-                 layout={"xaxis": utc_axis(showgrid=False), "yaxis": axis("", type="category", showgrid=False, ticks="")})
+                 layout=_STRIP)
 
 
 def regimes(frame: pd.DataFrame, *, title: str = "Market regimes", missing: str = "no regime was computed") -> Chart:
@@ -89,7 +91,7 @@ def regimes(frame: pd.DataFrame, *, title: str = "Market regimes", missing: str 
                           "outlinewidth": 0}, "hovertemplate": "%{y} %{x}<extra></extra>"}]
     return chart(data, title=title, subtitle=f"{len(rows)} markets, {len(moments):,} moments",
                  height=150 + 32 * len(rows),
-                 layout={"xaxis": utc_axis(showgrid=False), "yaxis": axis("", type="category", showgrid=False, ticks="")})
+                 layout=_STRIP)
 
 
 def timings(rows: Sequence[StepTiming] | pd.DataFrame, *, title: str = "Wall time by step",

@@ -12,6 +12,8 @@
     chart.layout = chart.layout || {};
     chart.layout.font = Object.assign({}, chart.layout.font, { color: ink });
     chart.layout.hoverlabel = Object.assign({}, chart.layout.hoverlabel, { bgcolor: paper, bordercolor: ink });
+    chart.layout.title = Object.assign({}, chart.layout.title);
+    chart.layout.title.font = Object.assign({}, chart.layout.title.font, { color: look.getPropertyValue("--ink").trim() });
     chart.layout.autosize = true;
     delete chart.layout.width;
     return chart;
