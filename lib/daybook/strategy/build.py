@@ -86,9 +86,9 @@ def _comparison(operator: Operator, left: Node, right: Node, at: int) -> Call:
     series = any(side.kind in SERIES for side in (left, right))
     if not (zero and series) and not comparable(left.kind, right.kind):
         raise ExpressionError(f"'{operator.infix}' compares like with like, found {left.kind} and {right.kind}."
-                              f"{_hint(left.kind, right.kind)}", at=at)
+                              f"{_hint(left.kind, right.kind)}", at=right.at)
     if left == right:
-        raise ExpressionError(f"'{operator.infix}' compares a value with itself.", at=at)
+        raise ExpressionError(f"'{operator.infix}' compares a value with itself.", at=right.at)
     return Call(operator.name, (left, right), Kind.BOOLEAN, at)
 
 
@@ -102,7 +102,7 @@ def _arithmetic(operator: Operator, arguments: Sequence[Node], at: int) -> Call:
         result = rule(kind, argument.kind)
         if result is None:
             raise ExpressionError(f"'{operator.infix}' has no meaning between {kind} and {argument.kind}."
-                                  f"{_hint(kind, argument.kind)}", at=at)
+                                  f"{_hint(kind, argument.kind)}", at=argument.at)
         kind = result
     return Call(operator.name, tuple(arguments), kind, at)
 

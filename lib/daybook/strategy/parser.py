@@ -126,7 +126,7 @@ def _syntax(text: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        at = min(max(0, (error.offset or 1) - 1), len(text))
+        at = min(error.offset - 1, len(text)) if error.offset else len(text)
         raise ExpressionError(f"not a complete expression ({error.msg}).", at=at) from None
     except (RecursionError, MemoryError, ValueError):
         raise ExpressionError("too deeply nested to read.") from None

@@ -104,8 +104,8 @@ def adx(high: Floats, low: Floats, n: int, lag: int, out: Floats) -> None:
             out[t] = np.nan
             continue
         up, down = high[t] - high[t - 1], low[t - 1] - low[t]
-        rising += (up if up > down and up > 0.0 else 0.0) - (rising / n if seen > n else 0.0)
-        falling += (down if down > up and down > 0.0 else 0.0) - (falling / n if seen > n else 0.0)
+        rising += (up if up > down and up > 0.0 else 0.0) - (rising / n if seen > n + 1 else 0.0)
+        falling += (down if down > up and down > 0.0 else 0.0) - (falling / n if seen > n + 1 else 0.0)
         if seen > n:
             moved = rising + falling
             strength = 100.0 * abs(rising - falling) / moved if moved > 0.0 else 0.0

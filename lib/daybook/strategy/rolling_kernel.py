@@ -20,6 +20,7 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
     """Mean, population deviation, skewness or z-score of the last n values; undefined (0/0) is NaN."""
     s1 = s2 = s3 = anchor = 0.0
     bad = equal = 0
+    share = 1.0 / n
     for t in range(x.size):
         now = x[t]
         equal = equal + 1 if t > 0 and now == x[t - 1] else 1
@@ -56,17 +57,17 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
         if equal >= n:
             out[t] = now if which == 0 else (0.0 if which == 1 else np.nan)
             continue
-        mean = s1 / n
+        mean = s1 * share
         if which == 0:
             out[t] = anchor + mean
             continue
-        variance = max(s2 / n - mean * mean, 0.0)
+        variance = max(s2 * share - mean * mean, 0.0)
         if which == 1:
             out[t] = np.sqrt(variance)
         elif variance <= 0.0:
             out[t] = np.nan
         elif which == 2:
-            third = s3 / n - 3.0 * mean * s2 / n + 2.0 * mean * mean * mean
+            third = s3 * share - 3.0 * mean * s2 * share + 2.0 * mean * mean * mean
             out[t] = third / (variance * np.sqrt(variance))
         else:
             out[t] = (now - anchor - mean) / np.sqrt(variance)
