@@ -68,18 +68,19 @@ def csv_columns(path: Path, text: bytes) -> tuple[tuple[str, ...], bool]:
         return ARCHIVE_COLUMNS, False
     found = tuple(cell.strip().strip(b'"').decode("utf-8", "replace") for cell in cells)
     if found not in (ARCHIVE_COLUMNS, CANDLE_COLUMNS):
-        raise CandleFileError(f"{path}: {column_difference(found)}")
+        allowed = ARCHIVE_COLUMNS if "close_time" in found else CANDLE_COLUMNS
+        raise CandleFileError(f"{path}: {column_difference(found, allowed)}")
     return found, True
 
 
-def column_difference(found: tuple[str, ...]) -> str:
-    """What differs from the six candle columns, for an error message."""
-    missing = [name for name in CANDLE_COLUMNS if name not in found]
-    extra = [name for name in found if name not in CANDLE_COLUMNS]
+def column_difference(found: tuple[str, ...], allowed: tuple[str, ...] = CANDLE_COLUMNS) -> str:
+    """What differs from the allowed columns, for an error message."""
+    missing = [name for name in allowed if name not in found]
+    extra = [name for name in found if name not in allowed]
     parts = ([f"missing column {', '.join(missing)}"] if missing else []) + (
         [f"unknown column {', '.join(extra)}"] if extra else [])
     return (f"{'; '.join(parts) or 'columns in another order'}. Found {', '.join(found)}; allowed are "
-            f"{', '.join(CANDLE_COLUMNS)}. Rename or drop columns, then import again.")
+            f"{', '.join(allowed)}. Rename or drop columns, then import again.")
 
 
 def venue_by_shape(text: bytes, has_header: bool) -> str:

@@ -25,6 +25,8 @@ from daybook.market.names import UNKNOWN_VENUE, FileName, interval_ms, interval_
 from daybook.market.rows import CandleRows, distinct
 
 _MIN_ROWS_FOR_SPACING = 20
+# Damaged metadata also shows as unsupported types and broken UTF-8, which are no ArrowInvalid.
+_UNREADABLE = (pa.ArrowException, OSError, ValueError)
 NAMES_ALLOWED = ("allowed are SYMBOL-1m-DATE.zip or .csv (Binance archive), SYMBOL_FROM_TO.parquet below a folder "
                  "named 1m, and SYMBOL_1m_FROM_TO.parquet")
 
@@ -105,9 +107,9 @@ def _length_ms(path: Path, name: FileName, declared_ms: int | None, open_time: I
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        schema = file.schema_arrow
+    except _UNREADABLE as error:
         raise CandleFileError(f"{path}: not a readable Parquet file ({error}). Download or export it again.") from error
-    schema = file.schema_arrow
     if sorted(schema.names) != sorted(CANDLE_COLUMNS):
         raise CandleFileError(f"{path}: {column_difference(tuple(schema.names))}")
     for column in CANDLE_COLUMNS:
@@ -122,7 +124,7 @@ def _parquet(path: Path) -> pq.ParquetFile:
 def _parquet_rows(path: Path, length_ms: int) -> CandleRows:
     try:
         table = _parquet(path).read(columns=list(CANDLE_COLUMNS))
-    except (pa.ArrowInvalid, OSError) as error:
+    except _UNREADABLE as error:
         raise CandleFileError(f"{path}: not a readable Parquet file ({error}). Download or export it again.") from error
     if table["open_time"].null_count:
         raise CandleFileError(

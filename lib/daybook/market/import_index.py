@@ -17,7 +17,7 @@ INDEX_NAME = "_imports.json"
 
 
 class ImportedFile(BaseModel):
-    """One file as it was when it was imported, and what became of its rows; times are open times in ms UTC."""
+    """One file as it was when it was imported, and where its rows went."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,10 +30,6 @@ class ImportedFile(BaseModel):
     symbol: str
     months: tuple[str, ...]
     rows: int
-    new: int
-    duplicates: int
-    conflicts: int
-    quarantined: int
 
 
 class _Index(BaseModel):

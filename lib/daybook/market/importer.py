@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +15,7 @@ from daybook.market.errors import CandleFileError
 from daybook.market.import_index import ImportedFile, ImportIndex
 from daybook.market.names import UNKNOWN_VENUE, interval_ms, parse_file_name, require_symbol, require_venue
 from daybook.market.rows import distinct, month_name, month_of
-from daybook.market.store import CandleStore, SourceRows
+from daybook.market.store import CandleStore, SourceRows, WriteCounts
 
 _BATCH_ROWS = 1_500_000
 """Rows of one market written together, so that a year of daily files rewrites each month once."""
@@ -91,6 +91,13 @@ class _Read:
     candles: CandleFile
 
 
+@dataclass(frozen=True)
+class _Written:
+    path: Path
+    entry: ImportedFile
+    counts: WriteCounts
+
+
 def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
                    symbols: Sequence[str] | None = None) -> ImportReport:
     """Import a candle file, or every 1-minute candle file below a folder, into the store.
@@ -106,21 +113,21 @@ def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
     planned, skipped = _plan(root, venue_asked, wanted)
     index = ImportIndex(store)
     fresh: list[_Planned] = []
-    done: list[ImportedFile] = []
+    unchanged: list[ImportedFile] = []
     for file in planned:
         known = index.known(file.path, file.symbol, file.venue_asked)
         if known is None:
             fresh.append(file)
         else:
-            done.append(known)
+            unchanged.append(known)
     for file in fresh:
         probe(file.path)
-    read: list[ImportedFile] = []
+    written: list[_Written] = []
     for batch in _batches(map(_read, fresh)):
-        entries = _write(store, batch)
-        index.add(entries)
-        read.extend(entries.values())
-    return _report(read, done, skipped)
+        results = _write(store, batch)
+        index.add({result.path: result.entry for result in results})
+        written.extend(results)
+    return _report(written, unchanged, skipped)
 
 
 def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple[list[_Planned], list[SkippedFile]]:
@@ -211,34 +218,36 @@ def _batches(files: Iterable[_Read]) -> Iterator[list[_Read]]:
         yield batch
 
 
-def _write(store: CandleStore, batch: list[_Read]) -> dict[Path, ImportedFile]:
+def _write(store: CandleStore, batch: list[_Read]) -> list[_Written]:
     venue, symbol = batch[0].candles.venue, batch[0].candles.symbol
     counts = store.write(venue, symbol, [SourceRows(file.path.name, file.candles.rows) for file in batch])
-    entries: dict[Path, ImportedFile] = {}
+    written: list[_Written] = []
     for file, count in zip(batch, counts, strict=True):
         months = distinct(month_of(file.candles.rows.open_time))
-        entries[file.path] = ImportedFile(
-            size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, venue_asked=file.venue_asked,
-            venue=venue, symbol=symbol, months=tuple(month_name(int(month)) for month in months),
-            rows=count.rows, new=count.new, duplicates=count.duplicates, conflicts=count.conflicts,
-            quarantined=count.quarantined,
+        entry = ImportedFile(
+            size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, venue_asked=file.venue_asked, venue=venue,
+            symbol=symbol, months=tuple(month_name(int(month)) for month in months), rows=count.rows,
         )
-    return entries
+        written.append(_Written(file.path, entry, count))
+    return written
 
 
-def _report(read: list[ImportedFile], unchanged: list[ImportedFile], skipped: list[SkippedFile]) -> ImportReport:
+def _report(written: list[_Written], unchanged: list[ImportedFile], skipped: list[SkippedFile]) -> ImportReport:
+    entries = [*(one.entry for one in written), *unchanged]
     markets = []
-    for venue, symbol in sorted({(entry.venue, entry.symbol) for entry in (*read, *unchanged)}):
-        members = [entry for entry in read if (entry.venue, entry.symbol) == (venue, symbol)]
+    for market in sorted({_market(entry) for entry in entries}):
+        members = [one for one in written if _market(one.entry) == market]
         markets.append(MarketImport(
-            venue=venue, symbol=symbol, files=len(members),
-            unchanged=sum((entry.venue, entry.symbol) == (venue, symbol) for entry in unchanged),
-            **_totals(members),
+            venue=market[0], symbol=market[1], files=len(members),
+            unchanged=sum(_market(entry) == market for entry in unchanged), **_totals(members),
         ))
-    return ImportReport(files=len(read), unchanged=len(unchanged), markets=tuple(markets), skipped=tuple(skipped),
-                        **_totals(read))
+    return ImportReport(files=len(written), unchanged=len(unchanged), markets=tuple(markets), skipped=tuple(skipped),
+                        **_totals(written))
 
 
-def _totals(entries: Sequence[ImportedFile]) -> dict[str, int]:
-    counts = ("rows", "new", "duplicates", "conflicts", "quarantined")
-    return {name: sum(int(getattr(entry, name)) for entry in entries) for name in counts}
+def _market(entry: ImportedFile) -> tuple[str, str]:
+    return entry.venue, entry.symbol
+
+
+def _totals(written: Sequence[_Written]) -> dict[str, int]:
+    return {field.name: sum(getattr(one.counts, field.name) for one in written) for field in fields(WriteCounts)}
