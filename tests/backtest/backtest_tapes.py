@@ -60,3 +60,32 @@ def story(simulation: Simulation) -> list[tuple[int, int, str, float, float, str
         told.append(((trade["entry_time"] - start) // step, (trade["exit_time"] - start) // step - inside,
                      trade["side"], round(trade["entry_price"], 9), round(trade["exit_price"], 9), trade["reason"]))
     return told
+
+
+RSI_SPEC = {
+    "name": "rsi-stops", "rationale": "Buys weakness and sells strength, with stops.", "timeframes": ["1m", "5m"],
+    "long_entry": "cross_below(rsi(close, window), low_level)",
+    "short_entry": "cross_above(rsi(close, window), high_level)",
+    "parameters": {
+        "window": {"low": 5, "high": 40, "default": 14, "integer": True},
+        "low_level": {"low": 10, "high": 50, "default": 30}, "high_level": {"low": 50, "high": 90, "default": 70},
+        "sl": {"low": 0.001, "high": 0.1, "default": 0.01}, "tp": {"low": 0.001, "high": 0.1, "default": 0.01}},
+    "stop_loss": "sl", "take_profit": "tp",
+}
+MA_SPEC = {
+    "name": "ma-cross", "rationale": "Follows the faster average.", "timeframes": ["1m"],
+    "long_entry": "cross_above(sma(close, fast), sma(close, slow))",
+    "short_entry": "cross_below(sma(close, fast), sma(close, slow))",
+    "parameters": {"fast": {"low": 2, "high": 100, "default": 5, "integer": True},
+                   "slow": {"low": 2, "high": 400, "default": 20, "integer": True}},
+}
+
+
+def walk_bars(count: int, seed: int = 1, symbol: str = "BTCUSDT", timeframe: str = "1m") -> Bars:
+    """A seeded random walk whose bars gap at the open and have wicks on both sides."""
+    rng = np.random.default_rng([seed, *symbol.encode()])
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.002, count)))
+    first = np.concatenate(([100.0], close[:-1])) * (1 + rng.normal(0.0, 0.0003, count))
+    up, down = np.abs(rng.normal(0.0, 0.001, (2, count)))
+    rows = np.column_stack([first, np.maximum(first, close) * (1 + up), np.minimum(first, close) * (1 - down), close])
+    return bars_of(rows, symbol, timeframe)

@@ -43,9 +43,13 @@ def test_opposite_entries_on_one_bar_cancel_each_other() -> None:
     assert story(play(CALM, [LE, LE | SE, 0, 0, 0])) == [(1, 4, "long", 101.0, 108.0, "end")]
 
 
-def test_exit_cancels_the_entry_of_its_own_side() -> None:
-    assert play(CALM, [LE | LX, SE | SX, 0, 0, 0]).metrics.trades == 0
-    assert story(play(CALM, [LE, LE | LX, 0, 0, 0])) == [(1, 2, "long", 101.0, 103.0, "signal")]
+def test_opposite_entries_do_not_hold_back_an_exit() -> None:
+    assert story(play(CALM, [LE, LE | SE | LX, 0, 0, 0])) == [(1, 2, "long", 101.0, 103.0, "signal")]
+
+
+def test_entry_outweighs_the_exit_of_its_own_side() -> None:
+    assert story(play(CALM, [LE | LX, 0, 0, 0, 0])) == [(1, 4, "long", 101.0, 108.0, "end")]
+    assert story(play(CALM, [SE, SE | SX, 0, 0, 0])) == [(1, 4, "short", 101.0, 108.0, "end")]
 
 
 def test_entry_with_the_exit_of_the_other_side_reverses() -> None:

@@ -63,15 +63,13 @@ _compiled = njit(cache=True, error_model="numpy", nogil=True)
 def wanted_side(bits: int, side: int) -> int:
     """The position (1 long, 0 flat, -1 short) that signal bits ask for from the one held.
 
-    Opposite entries on one bar cancel each other; an exit cancels the entry of its own side.
+    Opposite entries on one bar cancel each other; an entry outweighs the exit of its own side.
     """
-    both = (bits & LONG_ENTRY) != 0 and (bits & SHORT_ENTRY) != 0
-    go_long = (bits & LONG_ENTRY) != 0 and not both and (bits & LONG_EXIT) == 0
-    go_short = (bits & SHORT_ENTRY) != 0 and not both and (bits & SHORT_EXIT) == 0
-    if side >= 0 and go_short:
-        return -1
-    if side <= 0 and go_long:
+    entries = bits & (LONG_ENTRY | SHORT_ENTRY)
+    if entries == LONG_ENTRY:
         return 1
+    if entries == SHORT_ENTRY:
+        return -1
     if (side > 0 and (bits & LONG_EXIT) != 0) or (side < 0 and (bits & SHORT_EXIT) != 0):
         return 0
     return side

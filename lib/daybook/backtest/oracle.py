@@ -88,10 +88,6 @@ class Oracle:
         short_entry, short_exit = bool(bits & 4), bool(bits & 8)
         if long_entry and short_entry:
             long_entry = short_entry = False
-        if long_exit:
-            long_entry = False
-        if short_exit:
-            short_entry = False
         trade = self.open_trade
         if trade is None:
             if long_entry:
@@ -100,7 +96,8 @@ class Oracle:
                 self._buy_or_sell(t, bar, -1)
             return
         opposite_entry = short_entry if trade.side > 0 else long_entry
-        own_exit = long_exit if trade.side > 0 else short_exit
+        same_entry = long_entry if trade.side > 0 else short_entry
+        own_exit = (long_exit if trade.side > 0 else short_exit) and not same_entry
         held_long_enough = self.rules.max_holding > 0 and t - trade.entry_bar >= self.rules.max_holding
         if opposite_entry:
             self._close(trade, t, bar.open, "reverse")
