@@ -60,11 +60,6 @@ def donchian_position(series: Series, window: int) -> Floats:
     return ratio(series.close - low, series.highest(window) - low)
 
 
-def donchian_width(series: Series, window: int) -> Floats:
-    """log(highest high / lowest low)."""
-    return np.log(series.highest(window) / series.lowest(window))
-
-
 def breakout_above(series: Series, window: int) -> Floats:
     """log(close / highest high of the window before this bar)."""
     return np.log(series.close / lagged(series.highest(window), 1))
@@ -89,12 +84,9 @@ FEATURES: tuple[Feature, ...] = (
     Feature("bollinger_width_20", "bands", ("close",), 19, "fraction",
             "Width of the Bollinger bands of 20 bars, 2 sd, over their middle.", _BOLLINGER,
             partial(bollinger_width, window=20), bounds=(0.0, np.inf)),
-    *(
-        Feature(f"close_z_{window}", "bands", ("close",), window - 1, "sigma",
-                f"Standard deviations of the close above its mean of {window} bars.", "by definition",
-                partial(close_z, window=window))
-        for window in (60, 240)
-    ),
+    Feature("close_z_240", "bands", ("close",), 239, "sigma",
+            "Standard deviations of the close above its mean of 240 bars.", "by definition",
+            partial(close_z, window=240)),
     Feature("keltner_gap_20", "bands", ("high", "low", "close"), settling(20, 1.0 / 20), "ratio",
             "Close less its exponential average of 20, in average true ranges of 20.", _KELTNER,
             partial(keltner_gap, window=20), recursive=True),
@@ -105,21 +97,15 @@ FEATURES: tuple[Feature, ...] = (
         Feature(f"donchian_position_{window}", "bands", ("high", "low", "close"), window - 1, "fraction",
                 f"Place of the close between the low and the high of {window} bars.", _DONCHIAN,
                 partial(donchian_position, window=window), bounds=(0.0, 1.0))
-        for window in (20, 60, 240)
+        for window in (60, 240)
     ),
-    Feature("donchian_width_60", "bands", ("high", "low"), 59, "log return",
-            "Log of the high of 60 bars over their low.", _DONCHIAN, partial(donchian_width, window=60),
-            bounds=(0.0, np.inf)),
     Feature("breakout_above_20", "bands", ("high", "close"), 20, "log return",
             "Log distance of the close above the high of the 20 bars before.", _DONCHIAN,
             partial(breakout_above, window=20)),
     Feature("breakout_below_20", "bands", ("low", "close"), 20, "log return",
             "Log distance of the close above the low of the 20 bars before.", _DONCHIAN,
             partial(breakout_below, window=20)),
-    *(
-        Feature(f"vwap_gap_{window}", "bands", ("high", "low", "close", "volume"), window - 1, "fraction",
-                f"Close over the volume-weighted price of {window} bars, less 1.", "by definition",
-                partial(vwap_gap, window=window))
-        for window in (60, 240)
-    ),
+    Feature("vwap_gap_60", "bands", ("high", "low", "close", "volume"), 59, "fraction",
+            "Close over the volume-weighted price of 60 bars, less 1.", "by definition",
+            partial(vwap_gap, window=60)),
 )

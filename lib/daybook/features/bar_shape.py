@@ -29,11 +29,6 @@ def lower_shadow(series: Series) -> Floats:
     return ratio(np.minimum(series.open, series.close) - series.low, series.high - series.low)
 
 
-def close_location(series: Series) -> Floats:
-    """Place of the close in its bar: -1 low, 1 high; NaN in a bar without range."""
-    return ratio(2.0 * series.close - series.high - series.low, series.high - series.low)
-
-
 def log_range(series: Series) -> Floats:
     """log(high / low)."""
     return series.log_range
@@ -71,9 +66,6 @@ FEATURES: tuple[Feature, ...] = (
             "Shadow above the body over range.", _CANDLE, upper_shadow, bounds=(0.0, 1.0)),
     Feature("lower_shadow", "bar", ("open", "high", "low", "close"), 0, "fraction",
             "Shadow below the body over range.", _CANDLE, lower_shadow, bounds=(0.0, 1.0)),
-    Feature("close_location", "bar", ("high", "low", "close"), 0, "fraction",
-            "Place of the close in its bar, -1 at the low, 1 at the high.", "by definition", close_location,
-            bounds=(-1.0, 1.0)),
     Feature("range_1", "bar", ("high", "low"), 0, "log return",
             "Log of high over low.", "by definition", log_range, bounds=(0.0, np.inf)),
     Feature("range_ratio_20", "bar", ("high", "low"), 19, "ratio",

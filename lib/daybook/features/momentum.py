@@ -9,8 +9,8 @@ import talib
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_max, rolling_sum
-from daybook.features.series import Series, difference, lagged, ratio, rolling_correlation, rolling_mean
+from daybook.features.rolling_kernel import rolling_sum
+from daybook.features.series import Series, lagged, ratio, rolling_correlation, rolling_mean
 from daybook.features.settling import settling
 
 STREAK_CAP = 10
@@ -25,13 +25,6 @@ def _relative_strength(series: Series, window: int) -> Floats:
     values: Floats = np.asarray(talib.RSI(series.close, window))
     values[rolling_sum(series.absolute_return, window) == 0.0] = np.nan
     return values
-
-
-def stochastic_rsi(series: Series, window: int) -> Floats:
-    """Place of the RSI between its lowest and highest value of the window, 0 to 100."""
-    values = relative_strength(series, window)
-    lowest = rolling_max(values, window, -1.0)
-    return 100.0 * ratio(values - lowest, rolling_max(values, window, 1.0) - lowest)
 
 
 def fast_stochastic(series: Series, window: int) -> Floats:
@@ -86,12 +79,6 @@ def triple_smoothed_change(series: Series, window: int) -> Floats:
     return np.asarray(talib.TRIX(series.close, window)) / 100.0
 
 
-def acceleration(series: Series, window: int) -> Floats:
-    """Return of the window less the return of the window before it."""
-    move = difference(series.log_close, window)
-    return move - lagged(move, window)
-
-
 def autocorrelation(series: Series, window: int) -> Floats:
     """Correlation of each return with the one before, over the window."""
     return rolling_correlation(series.log_return, lagged(series.log_return, 1), window)
@@ -114,12 +101,8 @@ FEATURES: tuple[Feature, ...] = (
         Feature(f"rsi_{window}", "momentum", ("close",), settling(window, 1.0 / window), "score",
                 f"Relative strength index of {window} bars.", "Wilder (1978), New Concepts; TA-Lib RSI",
                 partial(relative_strength, window=window), recursive=True, bounds=(0.0, 100.0))
-        for window in (7, 14, 28)
+        for window in (14, 28)
     ),
-    Feature("stoch_rsi_14", "momentum", ("close",), settling(27, 1.0 / 14), "score",
-            "Place of the 14-bar RSI between its own extremes of 14 bars.",
-            "Chande, Kroll (1994), The New Technical Trader",
-            partial(stochastic_rsi, window=14), recursive=True, bounds=(0.0, 100.0)),
     Feature("stoch_k_14", "momentum", ("high", "low", "close"), 15, "score",
             "Slow stochastic %K: place of the close in the range of 14 bars, mean of three.",
             "Lane (1984), Stocks & Commodities; TA-Lib STOCH", partial(slow_stochastic, window=14),
@@ -146,8 +129,6 @@ FEATURES: tuple[Feature, ...] = (
             "One-bar change of the triple exponential average of 15.",
             "Hutson (1983), Stocks & Commodities; TA-Lib TRIX",
             partial(triple_smoothed_change, window=15), recursive=True),
-    Feature("acceleration_15", "momentum", ("close",), 30, "log return",
-            "Return of 15 bars less the return of the 15 before.", "by definition", partial(acceleration, window=15)),
     Feature("autocorrelation_60", "momentum", ("close",), 61, "correlation",
             "Correlation of neighbouring returns over 60 bars.", "Lo, MacKinlay (1990), Rev. Fin. Studies 3",
             partial(autocorrelation, window=60), bounds=(-1.0, 1.0)),

@@ -32,11 +32,6 @@ def volatility_tercile(series: Series, window: int, history: int) -> Floats:
     return tercile
 
 
-def volume_rank(series: Series, window: int, history: int) -> Floats:
-    """Share of the last `history` volumes (of `window` bars) below the newest, ties counted half."""
-    return rolling_rank(series.volume_sum(window), history)
-
-
 def efficiency(series: Series, window: int) -> Floats:
     """Kaufman's efficiency ratio: net move over path length, 0 to 1; NaN where nothing moved."""
     path = rolling_sum(series.absolute_return, window)
@@ -74,7 +69,8 @@ def choppiness(series: Series, window: int) -> Floats:
     """100 log(sum of true ranges / range of the window) / log(window); NaN in a flat window."""
     path = rolling_sum(series.true_range, window)
     travelled = ratio(path, series.highest(window) - series.lowest(window))
-    return 100.0 * np.log(travelled) / np.log(window)
+    score: Floats = np.log(travelled) * (100.0 / np.log(window))
+    return score
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -84,24 +80,18 @@ FEATURES: tuple[Feature, ...] = (
     Feature("volatility_tercile_480", "regime", ("close",), 539, "state",
             "Third of its last 480 values in which the volatility of 60 bars lies: 0 calm, 1 usual, 2 wild.",
             "by definition", partial(volatility_tercile, window=60, history=480), bounds=(0.0, 2.0)),
-    Feature("volume_rank_480", "regime", ("volume",), 493, "fraction",
-            "Rank of the volume of 15 bars among its last 480 values.", "by definition",
-            partial(volume_rank, window=15, history=480), bounds=(0.0, 1.0)),
-    *(
-        Feature(f"efficiency_{window}", "regime", ("close",), window, "fraction",
-                f"Net move of {window} bars over the length of their path.", "Kaufman (1995), Smarter Trading",
-                partial(efficiency, window=window), bounds=(0.0, 1.0))
-        for window in (20, 60)
-    ),
+    Feature("efficiency_60", "regime", ("close",), 60, "fraction",
+            "Net move of 60 bars over the length of their path.", "Kaufman (1995), Smarter Trading",
+            partial(efficiency, window=60), bounds=(0.0, 1.0)),
     Feature("trend_strength_14", "regime", ("high", "low", "close"), _ADX_SETTLED, "state",
             "0 trendless (ADX below 20), 1 between, 2 trending (25 or more).", _WILDER, trend_strength,
             recursive=True, bounds=(0.0, 2.0)),
     Feature("trend_state_14", "regime", ("high", "low", "close"), _ADX_SETTLED, "state",
             "-1 falling trend, 0 none (ADX below 25), 1 rising trend.", _WILDER, trend_state,
             recursive=True, bounds=(-1.0, 1.0)),
-    Feature("market_state", "regime", ("high", "low", "close"), max(539, _ADX_SETTLED), "state",
+    Feature("market_state", "regime", ("high", "low", "close"), 539, "state",
             "3 x (trend state + 1) + volatility tercile: 0 falling and calm to 8 rising and wild.", "by definition",
-            partial(market_state, window=60, history=480), recursive=True, bounds=(0.0, 8.0)),
+            partial(market_state, window=60, history=480), bounds=(0.0, 8.0)),
     Feature("variance_ratio_5_60", "regime", ("close",), 64, "ratio",
             "Variance of 5-bar returns over five times that of 1-bar returns, 60 bars.",
             "Lo, MacKinlay (1988), Rev. Fin. Studies 1", partial(variance_ratio, lag=5, window=60),

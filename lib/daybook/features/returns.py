@@ -8,7 +8,7 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_max, rolling_moments, rolling_sum
+from daybook.features.rolling_kernel import rolling_max, rolling_moments
 from daybook.features.series import Series, difference, lagged, ratio, rolling_mean
 
 _DEFINITION = "by definition"
@@ -56,17 +56,12 @@ def rise_from_low(series: Series, window: int) -> Floats:
     return np.log(series.close / rolling_max(series.close, window, -1.0))
 
 
-def turnover_weighted_return(series: Series, window: int) -> Floats:
-    """Mean return of the window, each bar weighted with its turnover."""
-    return ratio(rolling_sum(series.log_return * series.turnover, window), rolling_sum(series.turnover, window))
-
-
 FEATURES: tuple[Feature, ...] = (
     *(
         Feature(f"return_{window}", "return", ("close",), window, "log return",
                 f"Log return over {window} bar{'s' if window > 1 else ''}.", _DEFINITION,
                 partial(log_return, window=window))
-        for window in (1, 3, 5, 15, 60, 240)
+        for window in (1, 5, 15, 60, 240)
     ),
     Feature("gap_1", "return", ("open", "close"), 1, "log return",
             "Log return from the close before to this bar's open.", _DEFINITION, opening_gap),
@@ -88,7 +83,4 @@ FEATURES: tuple[Feature, ...] = (
     Feature("rise_240", "return", ("close",), 239, "log return",
             "Log distance of the close above the lowest close of 240 bars.", _DEFINITION,
             partial(rise_from_low, window=240), bounds=(0.0, np.inf)),
-    Feature("turnover_return_60", "return", ("close", "volume"), 60, "log return",
-            "Mean return of 60 bars, weighted with turnover.", _DEFINITION,
-            partial(turnover_weighted_return, window=60)),
 )

@@ -79,11 +79,6 @@ def _latest(series: Series, session: Session) -> tuple[Ints, Ints, Ints]:
     return opened, closed, np.diff(first_bar)
 
 
-def both_open(series: Series, first: Session, second: Session) -> Floats:
-    """1 where the bar opens inside both sessions, else 0."""
-    return is_open(series, first) * is_open(series, second)
-
-
 def phase(series: Series, period_ms: int, *, cosine: bool) -> Floats:
     """Sine or cosine of the place of the bar's open in a period that starts at 1970-01-01 00:00 UTC."""
     return _wave((series.open_time % period_ms) * (2.0 * np.pi / period_ms), cosine)
@@ -146,9 +141,6 @@ FEATURES: tuple[Feature, ...] = (
                 f"IANA zone {session.zone}", partial(since_opening, session=session), bounds=(0.0, 4.0 * 1440.0))
         for session in SESSIONS
     ),
-    Feature("london_new_york_open", "session", _CLOCK, 0, "flag",
-            "London and New York are both open.", "IANA zones Europe/London, America/New_York",
-            partial(both_open, first=LONDON, second=NEW_YORK), bounds=(0.0, 1.0)),
     Feature("funding_minutes", "session", _CLOCK, 0, "minutes",
             "Minutes to the next funding stamp of perpetual contracts (00, 08, 16 UTC).",
             "Binance USD-M contract rules",

@@ -27,20 +27,9 @@ def ema_cross(series: Series, fast: int, slow: int) -> Floats:
     return series.ema(fast) / series.ema(slow) - 1.0
 
 
-def ema_slope(series: Series, window: int, lag: int) -> Floats:
-    """Log change of the EMA over `lag` bars, a bar."""
-    average = series.ema(window)
-    return np.log(average / lagged(average, lag)) / lag
-
-
 def sma_gap(series: Series, window: int) -> Floats:
     """close / simple mean - 1."""
     return series.close / rolling_mean(series.close, window) - 1.0
-
-
-def wma_gap(series: Series, window: int) -> Floats:
-    """close / linearly weighted mean - 1."""
-    return series.close / np.asarray(talib.WMA(series.close, window)) - 1.0
 
 
 def regression_gap(series: Series, window: int) -> Floats:
@@ -108,23 +97,14 @@ FEATURES: tuple[Feature, ...] = (
                 partial(ema_gap, window=window), recursive=True)
         for window in (10, 20, 50)
     ),
-    *(
-        Feature(f"sma_gap_{window}", "trend", ("close",), window - 1, "fraction",
-                f"Close over its mean of {window} bars, less 1.", "by definition", partial(sma_gap, window=window))
-        for window in (100, 240)
-    ),
-    Feature("wma_gap_30", "trend", ("close",), 29, "fraction",
-            "Close over its linearly weighted mean of 30 bars, less 1.", "by definition; TA-Lib WMA",
-            partial(wma_gap, window=30)),
+    Feature("sma_gap_240", "trend", ("close",), 239, "fraction",
+            "Close over its mean of 240 bars, less 1.", "by definition", partial(sma_gap, window=240)),
     Feature("regression_gap_20", "trend", ("close",), 19, "fraction",
             "Close over the end of the regression line of 20 bars, less 1.", "by definition; TA-Lib LINEARREG",
             partial(regression_gap, window=20)),
     Feature("ema_cross_10_50", "trend", ("close",), settling(49, 2.0 / 51), "fraction",
             "Exponential average of 10 over that of 50, less 1.", _AVERAGE,
             partial(ema_cross, fast=10, slow=50), recursive=True),
-    Feature("ema_slope_20", "trend", ("close",), settling(24, 2.0 / 21), "log return",
-            "Log change a bar of the exponential average of 20, over 5 bars.", _AVERAGE,
-            partial(ema_slope, window=20, lag=5), recursive=True),
     Feature("adx_14", "trend", ("high", "low", "close"), settling(27, 1.0 / 14, stages=2), "score",
             "Average directional index of 14 bars: strength of a trend, whichever way.", _WILDER,
             partial(directional_strength, window=14), recursive=True, bounds=(0.0, 100.0)),
@@ -141,7 +121,7 @@ FEATURES: tuple[Feature, ...] = (
         Feature(f"slope_{window}", "trend", ("close",), window - 1, "log return",
                 f"Least-squares slope of the log close over {window} bars, a bar.", "by definition",
                 partial(time_slope, window=window))
-        for window in (20, 60, 240)
+        for window in (60, 240)
     ),
     *(
         Feature(f"trend_fit_{window}", "trend", ("close",), window - 1, "correlation",

@@ -97,11 +97,6 @@ def range_to_return(series: Series, window: int) -> Floats:
     return ratio(parkinson(series, window), series.realised(window))
 
 
-def true_range(series: Series) -> Floats:
-    """True range over the close."""
-    return series.true_range / series.close
-
-
 def average_true_range(series: Series, window: int) -> Floats:
     """Wilder's average true range over the close."""
     return series.average_true_range(window) / series.close
@@ -110,12 +105,6 @@ def average_true_range(series: Series, window: int) -> Floats:
 def smoothed(series: Series, window: int) -> Floats:
     """Root of the exponential average of squared returns, weight 2 / (window + 1)."""
     return np.sqrt(np.asarray(talib.EMA(series.squared_return, window)))
-
-
-def move_variation(series: Series, window: int) -> Floats:
-    """Standard deviation of |return| over its mean; NaN where nothing moved."""
-    mean, variance = rolling_moments(series.absolute_return, window)
-    return ratio(np.sqrt(variance), mean)
 
 
 def largest_move(series: Series, window: int) -> Floats:
@@ -127,14 +116,15 @@ def skewness(series: Series, window: int) -> Floats:
     """Third standardised moment of the returns; NaN where they do not vary."""
     mean, mean_square = rolling_mean(series.log_return, window), rolling_mean(series.squared_return, window)
     cube = rolling_mean(series.squared_return * series.log_return, window)
-    third = cube - 3.0 * mean * mean_square + 2.0 * mean**3
-    return ratio(third, series.return_deviation(window) ** 3)
+    third = cube - 3.0 * mean * mean_square + 2.0 * mean * mean * mean
+    deviation = series.return_deviation(window)
+    return ratio(third, deviation * deviation * deviation)
 
 
 def tail_weight(series: Series, window: int) -> Floats:
     """Fourth moment of the returns over their squared second (about 0): 3 for a normal law; NaN where none moved."""
     fourth = rolling_sum(np.square(series.squared_return), window) / window
-    return ratio(fourth, series.realised(window) ** 4)
+    return ratio(fourth, np.square(np.square(series.realised(window))))
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -180,18 +170,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("range_to_return_60", "volatility", ("high", "low", "close"), 60, "ratio",
             "High-low over close-to-close volatility of 60 bars.", "Parkinson (1980), J. Business 53, 61-65",
             partial(range_to_return, window=60), bounds=_ABOVE_ZERO),
-    Feature("true_range_1", "volatility", ("high", "low", "close"), 1, "fraction",
-            "True range of the newest bar over its close.", "Wilder (1978), New Concepts; TA-Lib TRANGE", true_range,
-            bounds=_ABOVE_ZERO),
     Feature("atr_14", "volatility", ("high", "low", "close"), settling(14, 1.0 / 14), "fraction",
             "Average true range of 14 bars over the close.", "Wilder (1978), New Concepts; TA-Lib ATR",
             partial(average_true_range, window=14), recursive=True, bounds=_ABOVE_ZERO),
     Feature("smoothed_volatility_33", "volatility", ("close",), settling(33, 2.0 / 34), "log return",
             "Exponentially weighted volatility a bar, decay 0.94.", "RiskMetrics (1996), technical document",
             partial(smoothed, window=33), recursive=True, bounds=_ABOVE_ZERO),
-    Feature("move_variation_60", "volatility", ("close",), 60, "ratio",
-            "Standard deviation of the absolute return of 60 bars over its mean.", "by definition",
-            partial(move_variation, window=60), bounds=_ABOVE_ZERO),
     Feature("largest_move_60", "volatility", ("close",), 60, "ratio",
             "Largest absolute return of 60 bars over their realised volatility.", "by definition",
             partial(largest_move, window=60), bounds=_ABOVE_ZERO),

@@ -9,7 +9,7 @@ import numpy as np
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
 from daybook.features.rolling_kernel import rolling_covariance, rolling_moments, rolling_sum
-from daybook.features.series import Series, lagged, ratio, rolling_correlation, rolling_mean
+from daybook.features.series import Series, lagged, ratio, rolling_mean
 
 _DEFINITION = "by definition"
 _CORWIN_SCHULTZ_K = 3.0 - 2.0 * np.sqrt(2.0)
@@ -32,21 +32,9 @@ def volume_trend(series: Series, fast: int, slow: int) -> Floats:
     return ratio(series.volume_sum(fast) * (slow / fast), series.volume_sum(slow))
 
 
-def volume_variation(series: Series, window: int) -> Floats:
-    """Standard deviation of the volume over its mean."""
-    mean, variance = rolling_moments(series.volume, window)
-    return ratio(np.sqrt(variance), mean)
-
-
 def zero_volume_share(series: Series, window: int) -> Floats:
     """Share of bars without a trade."""
     return rolling_mean(np.where(series.volume == 0.0, 1.0, 0.0), window)
-
-
-def zero_return_share(series: Series, window: int) -> Floats:
-    """Share of bars that closed where the bar before closed."""
-    still = np.where(np.isnan(series.log_return), np.nan, series.absolute_return == 0.0)
-    return rolling_mean(still, window)
 
 
 def money_flow(series: Series, window: int) -> Floats:
@@ -96,11 +84,6 @@ def flow_toxicity(series: Series, window: int) -> Floats:
     return ratio(rolling_sum(np.abs(bought_share(series)) * series.volume, window), series.volume_sum(window))
 
 
-def move_volume_correlation(series: Series, window: int) -> Floats:
-    """Correlation of |return| with volume."""
-    return rolling_correlation(series.absolute_return, series.volume, window)
-
-
 def _illiquidity(series: Series, window: int) -> Floats:
     return series.shared(("amihud", window), lambda: _mean_over_traded(series, window))
 
@@ -147,34 +130,19 @@ def abdi_ranaldo(series: Series, window: int) -> Floats:
 FEATURES: tuple[Feature, ...] = (
     Feature("volume_ratio_20", "volume", ("volume",), 19, "ratio",
             "Volume over its mean of 20 bars.", _DEFINITION, partial(volume_ratio, window=20), bounds=(0.0, 20.0)),
-    *(
-        Feature(f"volume_z_{window}", "volume", ("volume",), window - 1, "sigma",
-                f"Standard deviations of the volume above its mean of {window} bars.", _DEFINITION,
-                partial(volume_z, window=window))
-        for window in (60, 240)
-    ),
+    Feature("volume_z_60", "volume", ("volume",), 59, "sigma",
+            "Standard deviations of the volume above its mean of 60 bars.", _DEFINITION, partial(volume_z, window=60)),
     Feature("volume_trend_15_240", "volume", ("volume",), 239, "ratio",
             "Mean volume of 15 bars over that of 240.", _DEFINITION, partial(volume_trend, fast=15, slow=240),
             bounds=(0.0, 16.0)),
-    Feature("volume_variation_60", "volume", ("volume",), 59, "ratio",
-            "Standard deviation of the volume of 60 bars over its mean.", _DEFINITION,
-            partial(volume_variation, window=60), bounds=(0.0, 60.0)),
     Feature("zero_volume_share_60", "volume", ("volume",), 59, "fraction",
             "Share of 60 bars without a trade.", _DEFINITION, partial(zero_volume_share, window=60), bounds=(0.0, 1.0)),
-    Feature("zero_return_share_60", "volume", ("close",), 60, "fraction",
-            "Share of 60 bars that closed where the bar before closed.",
-            "Lesmond, Ogden, Trzcinka (1999), Rev. Fin. Studies 12", partial(zero_return_share, window=60),
-            bounds=(0.0, 1.0)),
     Feature("mfi_14", "volume", ("high", "low", "close", "volume"), 14, "score",
             "Money flow index of 14 bars.", "Quong, Soudack (1989), Stocks & Commodities; as TA-Lib MFI",
             partial(money_flow, window=14), bounds=(0.0, 100.0)),
-    *(
-        Feature(f"obv_share_{window}", "volume", ("close", "volume"), window, "fraction",
-                f"Volume of rising less that of falling closes, over all volume of {window} bars.",
-                "Granville (1963), with a finite memory", partial(signed_volume_share, window=window),
-                bounds=(-1.0, 1.0))
-        for window in (20, 60)
-    ),
+    Feature("obv_share_20", "volume", ("close", "volume"), 20, "fraction",
+            "Volume of rising less that of falling closes, over all volume of 20 bars.",
+            "Granville (1963), with a finite memory", partial(signed_volume_share, window=20), bounds=(-1.0, 1.0)),
     Feature("chaikin_flow_20", "volume", ("high", "low", "close", "volume"), 19, "fraction",
             "Volume weighted with the close's place in its bar, over all volume of 20 bars.",
             "Chaikin's money flow, by definition", partial(chaikin_flow, window=20), bounds=(-1.0, 1.0)),
@@ -186,9 +154,6 @@ FEATURES: tuple[Feature, ...] = (
             "Mean absolute bought less sold share of 60 bars, weighted with volume.",
             "Easley, Lopez de Prado, O'Hara (2012), Rev. Fin. Studies 25", partial(flow_toxicity, window=60),
             bounds=(0.0, 1.0)),
-    Feature("move_volume_correlation_60", "volume", ("close", "volume"), 60, "correlation",
-            "Correlation of absolute return and volume over 60 bars.", "Karpoff (1987), J. Fin. Quant. Analysis 22",
-            partial(move_volume_correlation, window=60), bounds=(-1.0, 1.0)),
     Feature("amihud_60", "volume", ("close", "volume"), 60, "per million quote",
             "Absolute return per million of quote currency turned over, mean of 60 bars.",
             "Amihud (2002), J. Fin. Markets 5", partial(amihud, window=60), bounds=(0.0, np.inf)),
