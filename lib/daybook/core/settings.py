@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     tuning_draws: int = parameter(8, "draws", "parameter sets tried per candidate", ge=1, le=200)
     model_timeframe: Timeframe = parameter("5m", "bar length", "timeframe the models are trained on")
     horizon_bars: int = parameter(12, "bars", "how far ahead the models look", ge=1, le=288)
-    folds: int = parameter(4, "folds", "forward validation folds", ge=2, le=20)
+    folds: int = parameter(6, "folds", "forward validation folds", ge=2, le=20)
 
     @classmethod
     def settings_customise_sources(

@@ -115,7 +115,8 @@ class Day:
 
     def read_table(self, step: str, name: str) -> pd.DataFrame:
         """A table that an earlier step wrote."""
-        return read_parquet(self.folder / "artefacts" / step / f"{name}.parquet").to_pandas()
+        frame: pd.DataFrame = read_parquet(self.folder / "artefacts" / step / f"{name}.parquet").to_pandas()
+        return frame
 
     def read_json(self, step: str, name: str) -> Any:
         """A JSON artefact that an earlier step wrote."""

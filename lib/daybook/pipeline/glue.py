@@ -28,4 +28,5 @@ def glue(name: str, value: Any) -> None:
     """Store a figure in the notebook under this name."""
     from IPython.display import display
 
-    display(scrap(name, value), raw=True, metadata={"scrapbook": {"name": name, "data": True, "display": False}})
+    show: Any = display
+    show(scrap(name, value), raw=True, metadata={"scrapbook": {"name": name, "data": True, "display": False}})

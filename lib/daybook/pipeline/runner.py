@@ -79,7 +79,8 @@ def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:
     say: called with one line per step. Raises LockedError when another runner is at work, StepError when a notebook
     failed (its run stays in `.staging` for --resume), and any other DaybookError before the first step.
     """
-    from daybook.pipeline.publish import publish_missing, write_site
+    from daybook.pipeline.pages import write_site
+    from daybook.pipeline.publish import publish_missing
 
     folders = RunFolders(request.settings.runs)
     with runner_lock(request.settings.runs, request.settings.data):

@@ -1,0 +1,124 @@
+"""From finished steps to a published run: pages, secret scan, rename, one store transaction, the site.
+
+Each part is repeatable, so that a crash between any two of them is mended by the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from daybook.core.errors import DataError
+from daybook.core.files import read_json, sync_folder, write_json
+from daybook.core.hashing import hash_json
+from daybook.core.redaction import files_with_secrets, secret_values
+from daybook.core.settings import Settings
+from daybook.core.store import Store
+from daybook.pipeline.folders import RunFolders
+from daybook.pipeline.manifest import STEPS, Manifest, artefact_hashes, read_manifest
+from daybook.pipeline.pages import write_pages, write_report, write_site
+from daybook.rank import RunResult, store_schema
+from daybook.rank import publish_run as record_run
+from daybook.rank.ledger import FILE_NAME
+
+RECEIPT = "publication.json"
+Measure = Callable[[str, Callable[[], Any]], Any]
+
+
+def publish_run(
+    folders: RunFolders, staging: Path, manifest: Manifest, settings: Settings, measure: Measure,
+    save: Callable[[], None], say: Callable[[str], None],
+) -> tuple[Path, Manifest]:
+    """Turn a staged run whose steps are done into a published one; returns its folder and manifest."""
+    report = measure("report", lambda: write_report(staging, manifest))
+    manifest.headline = report.headline.verdict
+    manifest.report_hash = hash_json(_comparable(staging))
+    measure("html", lambda: write_pages(folders, staging, manifest))
+    _require_whole(staging, manifest)
+    _require_no_secrets(staging, settings)
+    manifest.status = "complete"
+    save()
+    _sync_tree(staging)
+    sealed = manifest.sealed
+    folder = folders.publish(sealed.day, sealed.number)
+    record(folder, settings.data)
+    write_site(folders)
+    say(f"{sealed.run_id}: published, {manifest.headline}")
+    return folder, manifest
+
+
+def _comparable(staging: Path) -> dict[str, Any]:
+    from daybook.report import comparable, read_report
+
+    return comparable(read_report(staging / "report.json"))
+
+
+def record(folder: Path, data: Path) -> None:
+    """Enter a finished run into the published store, once, and leave the receipt beside it."""
+    result = run_result(folder)
+    receipts = []
+    Store(data, store_schema()).publish(lambda connection: receipts.append(record_run(connection, result)))
+    write_json(folder / RECEIPT, receipts[0].model_dump(mode="json"))
+
+
+def publish_missing(folders: RunFolders, data: Path) -> None:
+    """Enter every finished run that the store lacks: after a crash between rename and publication, or a lost store.
+
+    A store without any generation is rebuilt from the runs in the order in which they were once published.
+    """
+    pending = [folders.finished(name) for name in folders.run_ids()]
+    if Store(data, store_schema()).newest() is not None:
+        pending = [folder for folder in pending if not (folder / RECEIPT).is_file()]
+    for folder in sorted(pending, key=_published_order):
+        record(folder, data)
+
+
+def _published_order(folder: Path) -> tuple[int, str, str]:
+    receipt = folder / RECEIPT
+    sequence = read_json(receipt)["sequence"] if receipt.is_file() else 2**62
+    return sequence, folder.parent.name, folder.name
+
+
+def run_result(folder: Path) -> RunResult:
+    """What a finished run hands to the store. Raises DataError when its artefacts are not those of its manifest."""
+    manifest = read_manifest(folder)
+    _require_whole(folder, manifest)
+    sealed = manifest.sealed
+    outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
+    ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
+    return RunResult.model_validate({
+        "run_id": sealed.run_id, "day": sealed.day, "number": sealed.number, "parent": sealed.parent,
+        "official": sealed.official, "status": manifest.status, "seed": sealed.settings["seed"],
+        "source": sealed.settings["source"], "code_hash": sealed.code_hash, "data_hash": sealed.data_hash,
+        "settings_hash": sealed.settings_hash, "facts": {"state_hash": sealed.state_hash},
+        "trials": tuple(path for path in ledgers if path.is_file()), **outcome,
+    })
+
+
+def _require_whole(folder: Path, manifest: Manifest) -> None:
+    for record_ in manifest.steps:
+        if record_.state != "done" or record_.artefacts != artefact_hashes(folder, record_.name):
+            raise DataError(
+                f"{folder}: the artefacts of {record_.name} are not those of its manifest. Run again with --resume, or "
+                "restore the folder from a backup."
+            )
+
+
+def _require_no_secrets(folder: Path, settings: Settings) -> None:
+    found = files_with_secrets(folder, secret_values(settings.secrets()))
+    if found:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in found)
+        raise DataError(
+            f"{folder}: a secret stands in {names}. The run is not published. Remove the secret from what the page "
+            "prints and run again with --resume."
+        )
+
+
+def _sync_tree(folder: Path) -> None:
+    """Make every folder entry of the run durable before the rename that publishes it."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_dir()):
+        sync_folder(path)
+    sync_folder(folder)
+
+

@@ -1,0 +1,158 @@
+"""Fix what a run will read, before its first step: the bars, their quality, and yesterday's published state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daybook.core.errors import DataError
+from daybook.core.files import write_json
+from daybook.core.hashing import hash_json
+from daybook.core.settings import Settings
+from daybook.core.store import Store
+from daybook.core.time import Window, parse_day, utc_text, window_before
+from daybook.market import CandleStore, StoredMarket, candle_store, check_store, import_candles, read_bars
+from daybook.market.synthetic import synthetic_bars, synthetic_venue
+from daybook.pipeline.folders import run_id
+from daybook.pipeline.manifest import (
+    Sealed,
+    package_versions,
+    research_settings,
+    run_code_hash,
+    settings_hash,
+)
+from daybook.rank import PriorState, prior_state, store_schema
+
+if TYPE_CHECKING:
+    from daybook.pipeline.runner import RunRequest
+
+_MODE_LABELS = {
+    "normal": "built-in synthetic market",
+    "noise": "built-in synthetic market, pure noise",
+    "planted": "built-in synthetic market with a planted edge",
+}
+
+
+def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
+    """Refresh the candles, check them, and write `inputs/` of a new run; returns what was sealed.
+
+    Raises DataError when a market is missing or too incomplete, UsageError when the source does not know a symbol.
+    """
+    settings = request.settings
+    history = window_before(parse_day(request.day), settings.history_days)
+    venue = refresh_candles(settings, history)
+    markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
+    store = Store(settings.data, store_schema())
+    state = prior_state(store, request.day).model_dump(mode="json")
+    bars = {"venue": venue, "window": [history.start_ms, history.end_ms], "markets": markets}
+    return _written(staging, request, number, bars, state)
+
+
+def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, Any], state: dict[str, Any]) -> Sealed:
+    settings = request.settings
+    sealed = Sealed(
+        run_id=run_id(request.day, number),
+        day=request.day,
+        number=number,
+        parent=None if number == 1 else run_id(request.day, 1),
+        official=number == 1,
+        settings=research_settings(settings),
+        changed_parameters=list(request.changed_parameters),
+        settings_hash=settings_hash(settings),
+        code_hash=run_code_hash(),
+        data_hash=hash_json({symbol: market["data_hash"] for symbol, market in bars["markets"].items()}),
+        state_hash=hash_json(state),
+        synthetic_label=_MODE_LABELS[settings.market_mode] if settings.source == "synthetic" else None,
+        versions=package_versions(),
+    )
+    write_json(staging / "inputs" / "bars.json", bars)
+    write_json(staging / "inputs" / "state.json", state)
+    write_json(staging / "inputs" / "run.json", sealed.model_dump(mode="json"))
+    return sealed
+
+
+def seal_scratch(folder: Path, day: str, settings: Settings) -> Sealed:
+    """Seal a scratch run, which starts from no state, is never official and is never published."""
+    from daybook.pipeline.runner import RunRequest
+
+    history = window_before(parse_day(day), settings.history_days)
+    venue = refresh_candles(settings, history)
+    markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
+    bars = {"venue": venue, "window": [history.start_ms, history.end_ms], "markets": markets}
+    request = RunRequest(day, settings)
+    return _written(folder, request, 1, bars, PriorState.empty(day).model_dump(mode="json"))
+
+
+def refresh_candles(settings: Settings, history: Window) -> str:
+    """Bring the candle store up to date for a window and return the venue to read."""
+    store = candle_store(settings.data)
+    if settings.source == "synthetic":
+        venue = synthetic_venue(settings.seed, settings.market_mode)
+        for symbol in settings.symbols:
+            _refresh_synthetic(store, venue, symbol, settings, history)
+        return venue
+    if settings.candles is not None:
+        import_candles(settings.candles, store, venue=settings.venue, symbols=settings.symbols)
+    return settings.venue or _only_venue(store, settings.symbols, history)
+
+
+def _refresh_synthetic(store: CandleStore, venue: str, symbol: str, settings: Settings, history: Window) -> None:
+    bars = synthetic_bars(symbol, history, seed=settings.seed, mode=settings.market_mode)
+    stored = store.read(venue, symbol, history)
+    if stored.data_hash != bars.data_hash:
+        counts = store.write_bars(bars)
+        if counts.conflicts:
+            raise DataError(
+                f"{symbol} on {venue}: {counts.conflicts} stored bars differ from what the built-in market makes now; "
+                f"another version of Daybook wrote them. Remove that venue's folder from {store.root}, or choose "
+                "another --data folder."
+            )
+
+
+def _only_venue(store: CandleStore, symbols: Sequence[str], history: Window) -> str:
+    """The one venue that holds every symbol and reaches into the window."""
+    markets = {(market.venue, market.symbol): market for market in store.markets()}
+    venues = sorted({venue for venue, _ in markets})
+    holding = [venue for venue in venues if all((venue, symbol) in markets for symbol in symbols)]
+    reaching = [v for v in holding if all(_overlaps(markets[v, symbol], history) for symbol in symbols)]
+    if len(reaching) == 1:
+        return reaching[0]
+    if len(reaching) > 1:
+        raise DataError(
+            f"candles: {', '.join(reaching)} all hold {', '.join(symbols)} for this day. Name one with DAYBOOK_VENUE "
+            "or `venue` in the settings file."
+        )
+    raise DataError(_nothing_fits(markets, holding, symbols, history))
+
+
+def _overlaps(market: StoredMarket, window: Window) -> bool:
+    return market.first_ms < window.end_ms and market.last_ms >= window.start_ms
+
+
+def _nothing_fits(
+    markets: dict[tuple[str, str], StoredMarket], holding: list[str], symbols: Sequence[str], window: Window
+) -> str:
+    asked = f"{', '.join(symbols)} from {utc_text(window.start_ms)} to {utc_text(window.end_ms)}"
+    if not markets:
+        return f"candles: the store is empty, {asked} is wanted. Import some with --candles PATH."
+    there = "; ".join(
+        f"{symbol} on {venue} {utc_text(m.first_ms)} to {utc_text(m.last_ms)}" for (venue, symbol), m in markets.items()
+    )
+    if not holding:
+        return f"candles: no venue holds all of {', '.join(symbols)}. The store has {there}. Choose among them."
+    return f"candles: no bars for {asked}. The store has {there}. Choose another --date or import those days."
+
+
+def _sealed_market(settings: Settings, venue: str, symbol: str, history: Window) -> dict[str, Any]:
+    """Hash and quality of one market's bars. Raises DataError when more than max_missing of them are missing."""
+    bars = read_bars(settings.data, symbol, "1m", history, venue=venue)
+    quality = check_store(candle_store(settings.data), venue, symbol, history, max_missing=settings.max_missing)
+    if not quality.ok:
+        raise DataError(
+            f"{quality.summary}. Import the missing days, choose another --date, shorten -p history_days, or raise "
+            f"max_missing (now {settings.max_missing:g})."
+        )
+    return {"data_hash": bars.data_hash, "bars": len(bars), "quality": quality.model_dump(mode="json")}
+
+

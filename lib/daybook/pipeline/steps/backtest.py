@@ -1,0 +1,197 @@
+"""20_backtest: tune each candidate on the bars the design saw, then judge it on the window that nothing saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daybook.core.seeds import generator
+from daybook.pipeline.day import Day
+from daybook.pipeline.screening import (
+    Screened,
+    best_by_strategy,
+    count_trials,
+    frozen,
+    parameter_draws,
+    screen,
+    totals,
+)
+from daybook.pipeline.steps.design import design_window
+from daybook.pipeline.steps.score import block_frame
+from daybook.rank import PoolMember, ScoreResult, TrialLedger
+from daybook.rank.statistics import expected_maximum
+from daybook.report import Headline, Metric
+from daybook.strategy import Strategy, parse_spec
+
+
+@dataclass(frozen=True)
+class BacktestStep:
+    """What the page shows: candidates (one row each, tuned and validated), the sweep behind them, trial Sharpes."""
+
+    headline: Headline
+    candidates: pd.DataFrame
+    sweep: pd.DataFrame
+    by_market: pd.DataFrame
+    trial_sharpes: np.ndarray[Any, Any]
+    expected_maximum: float | None
+    best_sharpe: float | None
+    figures: dict[str, Any]
+
+
+def backtest_candidates(day: Day) -> BacktestStep:
+    """Sweep candidates x parameters x timeframes x markets, freeze the best of each, validate it on unseen bars.
+
+    Tuning uses the design's own span; validation is the scoring window, the same in which the pool is scored, so that
+    newcomers and incumbents compare like with like and a newcomer's score is never one it was fitted to.
+    """
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    listed = day.read_json("10_design", "candidates")
+    strategies = [parse_spec(entry["spec"]) for entry in listed]
+    draws = {s.identity: parameter_draws(s, day.settings.tuning_draws, _rng(day, s)) for s in strategies}
+    tuned = screen(day, strategies, design_window(day), params=draws)
+    count_trials(ledger, day, "tuning", "tuner", tuned, design_window(day))
+    chosen = {identity: frozen(found) for identity, found in best_by_strategy(tuned).items()}
+    validated = screen(day, _distinct(chosen.values()), day.window)
+    count_trials(ledger, day, "validation", "tuner", validated, day.window)
+    members = _members(listed, chosen, best_by_strategy(validated), day)
+    _write(day, ledger, members, validated)
+    return _step(day, ledger, tuned, validated, members)
+
+
+def _rng(day: Day, strategy: Strategy) -> np.random.Generator:
+    return generator(day.settings.seed, "tuning", day.sealed.day, strategy.identity)
+
+
+def _distinct(strategies: Sequence[Strategy] | Any) -> list[Strategy]:
+    return list({strategy.identity: strategy for strategy in strategies}.values())
+
+
+def _members(
+    listed: Sequence[Mapping[str, Any]], chosen: Mapping[str, Strategy], validated: Mapping[str, Screened], day: Day
+) -> list[tuple[PoolMember, Screened]]:
+    """Each candidate as a pool member born today, with its validation result; a repeated identity only once."""
+    members: dict[str, tuple[PoolMember, Screened]] = {}
+    for entry in listed:
+        strategy = chosen.get(entry["identity"])
+        if strategy is None or strategy.identity in members or strategy.identity not in validated:
+            continue
+        found = validated[strategy.identity]
+        members[strategy.identity] = (pool_member(strategy, entry, found.result, day), found)
+    return list(members.values())
+
+
+def pool_member(strategy: Strategy, entry: Mapping[str, Any], result: ScoreResult, day: Day) -> PoolMember:
+    """A frozen candidate as the pool holds it."""
+    return PoolMember(
+        kind="strategy", identity=strategy.identity, structure_hash=strategy.structure_hash, name=strategy.name,
+        spec=strategy.canonical, params=strategy.defaults, timeframe=strategy.timeframes[0], birth_day=day.sealed.day,
+        birth_ms=day.start_ms, parents=tuple(entry["parents"]), origin=entry["origin"], score=result.score,
+        score_reason=result.reason, entered=day.sealed.day,
+    )
+
+
+def _write(
+    day: Day, ledger: TrialLedger, members: list[tuple[PoolMember, Screened]], validated: list[Screened]
+) -> None:
+    ledger.write(day.artefacts)
+    day.write("members", [member.model_dump(mode="json") for member, _ in members])
+    day.write("scores", {member.identity: found.result.model_dump(mode="json") for member, found in members})
+    day.write("scorecards", candidate_frame(members))
+    day.write("blocks", block_frame(day, [(member.identity, found) for member, found in members]))
+    nothing = pd.DataFrame({"identity": pd.Series(dtype="str")})
+    day.write("sweep", pd.concat([found.rows for found in validated] or [nothing], ignore_index=True))
+
+
+def candidate_frame(members: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
+    """One row a candidate, best first; figures are those of the validation window."""
+    rows = [
+        {"name": member.name, "identity": member.identity, "origin": member.origin, "timeframe": member.timeframe,
+         "score": found.result.score, "psr": found.result.psr, "sharpe": found.result.sharpe,
+         "max_drawdown": found.result.max_drawdown, **totals(found), "n_blocks": found.result.n_blocks,
+         "params": ", ".join(f"{k}={v:g}" for k, v in found.params.items()), "reason": found.result.reason or ""}
+        for member, found in members
+    ]
+    columns = ["name", "identity", "origin", "timeframe", "score", "psr", "sharpe", "max_drawdown", "total_return",
+               "win_rate", "turnover", "exposure", "trades", "n_blocks", "params", "reason"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["score", "identity"], ascending=[False, True], na_position="last", ignore_index=True)
+
+
+def _step(
+    day: Day, ledger: TrialLedger, tuned: list[Screened], validated: list[Screened],
+    members: list[tuple[PoolMember, Screened]],
+) -> BacktestStep:
+    candidates = candidate_frame(members)
+    sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
+    ever = day.state.trials.ever + len(ledger)
+    error = float(np.median([one.result.sharpe_error for one in validated if one.result.sharpe_error] or [np.nan]))
+    maximum = expected_maximum(len(sharpes)) * error if len(sharpes) > 1 and np.isfinite(error) else None
+    best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
+    figures = {
+        "candidates": len(candidates), "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),
+        "best_score": None if candidates.empty else _number(candidates["score"].max()),
+        "best_sharpe": _number(best), "expected_noise_maximum": _number(maximum), "trials": len(ledger),
+        "trials_ever": ever,
+    }
+    headline = _headline(candidates, figures)
+    return BacktestStep(
+        headline=headline, candidates=candidates, sweep=_sweep_map(tuned), by_market=_by_market(validated),
+        trial_sharpes=sharpes, expected_maximum=maximum, best_sharpe=_number(best),
+        figures={"verdict": headline.verdict, **figures},
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _sweep_map(tuned: list[Screened]) -> pd.DataFrame:
+    """Median total return (percent) and trades of all tuning simulations by timeframe and symbol."""
+    columns = ["timeframe", "symbol", "score", "trades"]
+    if not tuned:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat([one.rows for one in tuned], ignore_index=True)
+    grouped = rows.groupby(["timeframe", "symbol"], sort=True)
+    frame = grouped.agg(score=("total_return", "median"), trades=("trades", "sum")).reset_index()
+    frame["score"] *= 100.0
+    return frame[columns]
+
+
+def _by_market(validated: list[Screened]) -> pd.DataFrame:
+    columns = ["symbol", "timeframe", "strategies", "profitable", "median_return", "trades"]
+    if not validated:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat([one.rows for one in validated], ignore_index=True)
+    rows["won"] = rows["total_return"] > 0
+    return rows.groupby(["symbol", "timeframe"], sort=True).agg(
+        strategies=("identity", "nunique"), profitable=("won", "sum"), median_return=("total_return", "median"),
+        trades=("trades", "sum"),
+    ).reset_index()
+
+
+def _headline(candidates: pd.DataFrame, figures: dict[str, Any]) -> Headline:
+    best = figures["best_sharpe"]
+    maximum = figures["expected_noise_maximum"]
+    if candidates.empty:
+        text = "No candidate reached the backtest today."
+    elif best is None or maximum is None:
+        text = f"{len(candidates)} candidates were tested; too few trades for a comparison with chance."
+    elif best <= maximum:
+        text = (f"The best of {len(candidates)} candidates has Sharpe {best:.1f}; the best of as many worthless trials "
+                f"would show {maximum:.1f}. Chance explains it.")
+    else:
+        text = (f"The best of {len(candidates)} candidates has Sharpe {best:.1f}, above the {maximum:.1f} expected of "
+                "the best worthless trial. It is screened, not proven.")
+    metrics = (
+        Metric(name="simulations", value=figures["simulations"], unit=""),
+        Metric(name="best validation Sharpe", value=best, n=len(candidates), n_unit="candidates", unit="annualised",
+               baseline=maximum, baseline_name="best of noise", reason="no candidate has enough trades"),
+        Metric(name="best score", value=figures["best_score"], n=len(candidates), n_unit="candidates",
+               reason="no candidate has enough trades"),
+        Metric(name="trials ever", value=figures["trials_ever"], unit=""),
+    )
+    return Headline(verdict=text, tone="neutral", figures=metrics)

@@ -1,0 +1,242 @@
+"""00_score: yesterday's pools on the last seven days, one more day of evidence each, and the quality of the candles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from daybook.core.time import DAY_MS, HOUR_MS, TIMEFRAMES, Window
+from daybook.features import FeatureStore
+from daybook.pipeline.day import Day
+from daybook.pipeline.screening import Screened, count_trials, screen, totals
+from daybook.pipeline.steps.forward import ForwardModel, forward_models
+from daybook.rank import Evidence, EvidenceDay, PoolMember, ScoreResult, TrialLedger
+from daybook.report import Headline, Metric, QualityRow
+from daybook.strategy import Strategy, parse_spec
+
+UNDERPERFORMING = 50.0
+"""Below this score a member is more likely to lose than to make money; the design step tunes it."""
+
+
+@dataclass(frozen=True)
+class ScoreStep:
+    """What the page shows. strategies, models, evidence, features: one row each; quality: one row a market."""
+
+    headline: Headline
+    strategies: pd.DataFrame
+    models: pd.DataFrame
+    evidence: pd.DataFrame
+    quality: tuple[QualityRow, ...]
+    completeness: pd.DataFrame
+    features: pd.DataFrame
+    underperformers: pd.DataFrame
+    figures: dict[str, Any]
+
+
+def score_pools(day: Day) -> ScoreStep:
+    """Bring the feature store up to date, score every member of yesterday's pools, and extend their evidence."""
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    features = _refresh_features(day)
+    scored = _score_strategies(day, ledger)
+    forward = forward_models(day, ledger)
+    evidence = _extended_evidence(day, ledger, scored, forward)
+    strategies = _strategy_frame(day, scored)
+    under = strategies[strategies["score"].isna() | (strategies["score"] < UNDERPERFORMING)]
+    _write(day, ledger, scored, evidence, strategies, forward)
+    quality = quality_rows(day)
+    figures = {
+        "strategies_scored": len(strategies),
+        "median_score": None if strategies.empty else _median(strategies["score"]),
+        "underperformers": len(under),
+        "forward_days_longest": max((len(record.days) for record in evidence), default=0),
+        "completeness": min(row.bars / row.expected for row in quality),
+        "trials": len(ledger),
+    }
+    headline = _headline(day, strategies, figures, quality)
+    return ScoreStep(
+        headline=headline,
+        strategies=strategies,
+        models=_model_frame(forward),
+        evidence=_evidence_frame(day, evidence),
+        quality=quality,
+        completeness=hourly_completeness(day),
+        features=features,
+        underperformers=under,
+        figures={"verdict": headline.verdict, **figures},
+    )
+
+
+def pool_strategies(day: Day) -> dict[str, tuple[PoolMember, Strategy]]:
+    """Identity -> member and parsed strategy of yesterday's pool."""
+    return {
+        member.identity: (member, parse_spec(member.spec)) for member in day.state.pools["strategy"].members
+    }
+
+
+def _refresh_features(day: Day) -> pd.DataFrame:
+    """Compute or reuse the feature tables of every market and timeframe; 1m over the scoring window only."""
+    store = FeatureStore(day.settings.data / "features")
+    rows = []
+    for timeframe in TIMEFRAMES:
+        for symbol, bars in day.bars[timeframe].items():
+            part = bars.within(day.span(day.settings.window_days + 1)) if timeframe == "1m" else bars
+            table = store.table(part)
+            defined = float(np.isfinite(table.values[-1]).mean())  # noqa: PD011 - an array, not a frame
+            rows.append({"symbol": symbol, "timeframe": timeframe, "features": len(table.names), "bars": len(part),
+                         "defined_on_last_bar": defined})
+    return pd.DataFrame(rows)
+
+
+def _score_strategies(day: Day, ledger: TrialLedger) -> list[tuple[PoolMember, Screened]]:
+    members = pool_strategies(day)
+    found = screen(day, [strategy for _, strategy in members.values()], day.window, timeframes=TIMEFRAMES)
+    births = {identity: member.birth_ms for identity, (member, _) in members.items()}
+    count_trials(ledger, day, "score", "pool", found, day.window, births)
+    return [(members[one.strategy.identity][0], one) for one in found]
+
+
+def _extended_evidence(
+    day: Day, ledger: TrialLedger, scored: list[tuple[PoolMember, Screened]], forward: list[ForwardModel]
+) -> list[Evidence]:
+    """Every member's record with the last 24 hours added, simulated on their own from flat to flat."""
+    newest = Window(day.start_ms - DAY_MS, day.start_ms)
+    fresh = [(member, one) for member, one in scored if member.birth_ms <= newest.start_ms]
+    if fresh:
+        found = screen(day, [one.strategy for _, one in fresh], newest, timeframes=TIMEFRAMES)
+        births = {member.identity: member.birth_ms for member, _ in fresh}
+        count_trials(ledger, day, "validation", "pool", found, newest, births)
+    else:
+        found = []
+    today = {one.strategy.identity: (one.blocks, totals(one)["trades"]) for one in found}
+    today |= {model.identity: (model.blocks, model.trades) for model in forward if model.blocks is not None}
+    records = []
+    members = [member for pool in day.state.pools.values() for member in pool.members]
+    for member in members:
+        record = day.state.evidence.get(member.identity) or Evidence(
+            identity=member.identity, kind=member.kind, birth_ms=member.birth_ms
+        )
+        if member.identity in today:
+            blocks, trades = today[member.identity]
+            record = record.extended(EvidenceDay(day=day.sealed.day, blocks=tuple(blocks.tolist()), trades=trades))
+        records.append(record)
+    return records
+
+
+def _strategy_frame(day: Day, scored: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
+    rows = [
+        {
+            "identity": member.identity, "name": member.name, "timeframe": member.timeframe,
+            "score": one.result.score, "previous_score": member.score, "psr": one.result.psr,
+            "sharpe": one.result.sharpe, "max_drawdown": one.result.max_drawdown, **totals(one),
+            "n_blocks": one.result.n_blocks, "n": one.result.trades, "reason": one.result.reason or "",
+            "forward_days": len(day.state.evidence[member.identity].days),
+        }
+        for member, one in scored
+    ]
+    columns = ["identity", "name", "timeframe", "score", "previous_score", "psr", "sharpe", "max_drawdown",
+               "total_return", "win_rate", "turnover", "exposure", "trades", "n_blocks", "n", "reason", "forward_days"]
+    frame = pd.DataFrame(rows, columns=columns).sort_values(["score", "identity"], ascending=[False, True],
+                                                            na_position="last", ignore_index=True)
+    frame.insert(0, "rank", np.arange(1, len(frame) + 1))
+    return frame
+
+
+def _model_frame(forward: list[ForwardModel]) -> pd.DataFrame:
+    columns = ["name", "kind", "return_24h", "trades", "note"]
+    rows = [
+        {"name": model.name, "kind": model.kind, "trades": model.trades, "note": model.reason or "",
+         "return_24h": None if model.blocks is None else float(np.prod(1.0 + model.blocks) - 1.0)}
+        for model in forward
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _evidence_frame(day: Day, evidence: list[Evidence]) -> pd.DataFrame:
+    names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
+    rows = [
+        {"name": names[record.identity], "kind": record.kind, "forward_days": len(record.days), "trades": record.trades,
+         "forward_return": float(np.prod(1.0 + record.blocks) - 1.0) if record.days else None,
+         "last_day": record.days[-1].day if record.days else ""}
+        for record in evidence
+    ]
+    columns = ["name", "kind", "forward_days", "trades", "forward_return", "last_day"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["forward_days", "name"], ascending=[False, True], ignore_index=True)
+
+
+def _write(
+    day: Day, ledger: TrialLedger, scored: list[tuple[PoolMember, Screened]], evidence: list[Evidence],
+    strategies: pd.DataFrame, forward: list[ForwardModel],
+) -> None:
+    results: dict[str, ScoreResult] = {member.identity: one.result for member, one in scored}
+    ledger.write(day.artefacts)
+    day.write("scorecards", strategies)
+    day.write("scores", {identity: result.model_dump(mode="json") for identity, result in results.items()})
+    day.write("evidence", [record.model_dump(mode="json") for record in evidence])
+    day.write("blocks", block_frame(day, [(member.identity, one) for member, one in scored]))
+    day.write("models", _model_frame(forward))
+    day.write("quality", [row.model_dump(mode="json") for row in quality_rows(day)])
+
+
+def block_frame(day: Day, found: list[tuple[str, Screened]]) -> pd.DataFrame:
+    """Hourly portfolio returns in long form: identity, time_ms (block end), block_return (fraction)."""
+    ends = day.window.start_ms + HOUR_MS * (1 + np.arange((day.window.end_ms - day.window.start_ms) // HOUR_MS))
+    parts = [
+        pd.DataFrame({"identity": identity, "time_ms": ends, "block_return": one.blocks}) for identity, one in found
+    ]
+    empty = pd.DataFrame({"identity": pd.Series(dtype="str"), "time_ms": pd.Series(dtype="int64"),
+                          "block_return": pd.Series(dtype="float64")})
+    return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def quality_rows(day: Day) -> tuple[QualityRow, ...]:
+    """The sealed quality of every market, as the report shows it."""
+    rows = []
+    for symbol, market in day.inputs["markets"].items():
+        found = market["quality"]
+        longest = max((gap["missing"] for gap in found["gaps"]), default=0)
+        rows.append(QualityRow(
+            symbol=symbol, bars=found["present"], expected=found["expected"], missing=found["missing"],
+            longest_gap_minutes=longest, duplicates=found["duplicates"], off_minute=found["off_minute"],
+            zero_volume=found["zero_volume"], impossible=found["impossible"], quarantined=found["quarantined"],
+        ))
+    return tuple(rows)
+
+
+def hourly_completeness(day: Day) -> pd.DataFrame:
+    """Share of the minutes that are there, by hour of the scoring window: symbol, time_ms, share (0 to 1)."""
+    hours = day.window.start_ms + HOUR_MS * np.arange((day.window.end_ms - day.window.start_ms) // HOUR_MS)
+    parts = []
+    for symbol, bars in day.minute_bars.items():
+        found = np.searchsorted(bars.open_time, np.append(hours, day.window.end_ms))
+        parts.append(pd.DataFrame({"symbol": symbol, "time_ms": hours, "share": np.diff(found) / 60.0}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _median(scores: pd.Series[float]) -> float | None:
+    known = scores.dropna()
+    return None if known.empty else float(known.median())
+
+
+def _headline(
+    day: Day, strategies: pd.DataFrame, figures: dict[str, Any], quality: tuple[QualityRow, ...]
+) -> Headline:
+    missing = sum(row.missing for row in quality)
+    if strategies.empty:
+        text = "First day: no pool to score yet; candles and features are ready."
+    else:
+        above = int((strategies["score"] > UNDERPERFORMING).sum())
+        text = f"{above} of {len(strategies)} strategies score above 50 on the last {day.settings.window_days} days."
+    metrics = (
+        Metric(name="strategies scored", value=figures["strategies_scored"], n=figures["strategies_scored"],
+               n_unit="strategies"),
+        Metric(name="median score", value=figures["median_score"], n=figures["strategies_scored"], n_unit="strategies",
+               reason="no strategy has a score yet"),
+        Metric(name="minutes missing", value=missing, n=sum(row.expected for row in quality), n_unit="bars",
+               better="lower"),
+        Metric(name="longest forward record", value=figures["forward_days_longest"], unit="days", n=None),
+    )
+    return Headline(verdict=text, tone="warn" if missing else "neutral", figures=metrics)

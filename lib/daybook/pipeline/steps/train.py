@@ -1,0 +1,227 @@
+"""30_train: five models and three ensembles, judged out of fold, backtested, scored like any strategy, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from daybook.core.time import HOUR_MS
+from daybook.features import FeatureStore
+from daybook.models import (
+    DayModels,
+    LabelSettings,
+    Market,
+    ModelScorecard,
+    TrainRequest,
+    plan_folds,
+    save_day,
+)
+from daybook.models import train_models as train_all
+from daybook.pipeline.day import Day
+from daybook.rank import PoolMember, ScoreResult, ScoreRules, TrialLedger, score
+from daybook.report import Curve, Headline, Metric, ModelRow
+
+TIERS = 10
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """What the page shows: report rows of models and ensembles, reliability by tier, backtests, equity curves."""
+
+    headline: Headline
+    models: tuple[ModelRow, ...]
+    ensembles: tuple[ModelRow, ...]
+    calibration: pd.DataFrame
+    backtests: pd.DataFrame
+    curves: tuple[Curve, ...]
+    figures: dict[str, Any]
+
+
+def train_models(day: Day) -> TrainStep:
+    """Train on the whole history, score every model and ensemble on the scoring window, save what was fitted."""
+    trained = train_all(train_request(day))
+    results = {each.scorecard.identity: _scored(day, each.scorecard, each.window.portfolio) for each in trained.trained}
+    members = {
+        kind: [_member(day, kind, card, results[card.identity]) for card in _cards(trained, kind)]
+        for kind in ("model", "ensemble")
+    }
+    ledger = _ledger(day, trained)
+    save_day(trained, day.artefacts)
+    ledger.write(day.artefacts)
+    day.write("scores", {identity: result.model_dump(mode="json") for identity, result in results.items()})
+    day.write("models", [member.model_dump(mode="json") for member in members["model"]])
+    day.write("ensembles", [member.model_dump(mode="json") for member in members["ensemble"]])
+    return _step(day, trained, results, ledger)
+
+
+def train_request(day: Day) -> TrainRequest:
+    """What the models learn from: every market's bars and features on the model timeframe, folds to the day's start."""
+    history = day.history
+    return TrainRequest(
+        markets=markets(day), window=day.window, costs=day.costs, seed=day.settings.seed, jobs=day.settings.jobs,
+        labels=label_settings(day), plan=plan_folds(history, folds=day.settings.folds),
+    )
+
+
+def markets(day: Day) -> list[Market]:
+    """Bars and features of every market on the model timeframe."""
+    store = FeatureStore(day.settings.data / "features")
+    return [Market(bars, store.table(bars)) for bars in day.bars[day.settings.model_timeframe].values()]
+
+
+def label_settings(day: Day) -> LabelSettings:
+    """Horizon of this run's labels."""
+    return LabelSettings(horizon=day.settings.horizon_bars)
+
+
+def _cards(trained: DayModels, kind: str) -> list[ModelScorecard]:
+    return [card for card in trained.scorecards if card.kind == kind]
+
+
+def _scored(day: Day, card: ModelScorecard, portfolio: np.ndarray[Any, Any]) -> ScoreResult:
+    trades = int(card.window.figures["trades"] or 0) if card.window else 0
+    return score(portfolio, trades, rules=ScoreRules(min_trades=day.settings.min_trades))
+
+
+def _member(day: Day, kind: Literal["model", "ensemble"], card: ModelScorecard, result: ScoreResult) -> PoolMember:
+    """A recipe as the pool holds it: its identity is what it is, whatever bars it was fitted to."""
+    return PoolMember(
+        kind=kind, identity=card.identity, structure_hash=card.identity, name=card.name,
+        spec={"scorecard": card.as_json()}, timeframe=card.timeframe, birth_day=day.sealed.day, birth_ms=day.start_ms,
+        origin="daily training", score=result.score, score_reason=result.reason, entered=day.sealed.day,
+    )
+
+
+def _ledger(day: Day, trained: DayModels) -> TrialLedger:
+    """One trial a fold and one a market for every model and ensemble: each is an evaluation of an idea."""
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    for card in trained.scorecards:
+        common: dict[str, Any] = {
+            "kind": card.kind, "identity": card.identity, "structure_hash": card.identity, "timeframe": card.timeframe,
+            "birth": day.start_ms, "author": "daily training", "data_hash": trained.data_hash,
+        }
+        for fold in card.folds:
+            ledger.add(
+                **common, params={"fold": fold.fold}, symbol="all", window_start=fold.test_start_ms,
+                window_end=fold.test_end_ms, n_bars=fold.n_test, outcome="ok",
+            )
+        if card.window is not None:
+            for symbol, figures in card.window.per_market.items():
+                ledger.add(
+                    **common, params={"rule": card.window.rule}, symbol=symbol, window_start=card.window.start_ms,
+                    window_end=card.window.end_ms, n_bars=card.window.n_bars // len(card.window.per_market),
+                    outcome="undefined" if figures["sharpe"] is None else "ok", sharpe=figures["sharpe"],
+                    total_return=figures["total_return"], trades=int(figures["trades"] or 0),
+                )
+    return ledger
+
+
+def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger: TrialLedger) -> TrainStep:
+    rows = {kind: _rows(day, _cards(trained, kind), results) for kind in ("model", "ensemble")}
+    flags = [f"{card.name}: {flag}" for card in trained.scorecards for flag in card.flags]
+    beating = [card.name for card in _cards(trained, "model") if _beats(card)]
+    direction = next(card for card in trained.scorecards if card.name == "direction")
+    accuracy = direction.metrics["balanced_accuracy"]
+    best = max((r.score for r in results.values() if r.score is not None), default=None)
+    text = (
+        f"{len(beating)} of 5 models beat their baseline out of fold ({', '.join(beating) or 'none'}); "
+        f"{'no leak is suspected' if not flags else 'look at the flags first: ' + '; '.join(flags)}."
+    )
+    headline = Headline(verdict=text, tone="warn" if flags else "neutral", figures=(
+        Metric(name="direction, balanced accuracy", value=accuracy.value, n=accuracy.n, n_unit="rows", baseline=0.5,
+               baseline_name="chance", reason=accuracy.reason),
+        Metric(name="models beating their baseline", value=len(beating), n=5, n_unit="models"),
+        Metric(name="best score", value=best, n=len(results), n_unit="models and ensembles",
+               reason="no model traded enough"),
+        Metric(name="rows learned from", value=max(card.n_train for card in trained.scorecards)),
+    ))
+    figures = {
+        "verdict": text, "models": len(rows["model"]), "ensembles": len(rows["ensemble"]), "beating": len(beating),
+        "balanced_accuracy": accuracy.value, "best_score": best, "trials": len(ledger), "flags": len(flags),
+    }
+    return TrainStep(headline, rows["model"], rows["ensemble"], _calibration(trained), _backtests(trained, results),
+                     _curves(day, trained), figures)
+
+
+def _beats(card: ModelScorecard) -> bool:
+    figure = card.metrics[card.main_metric]
+    if figure.value is None:
+        return False
+    baseline = 0.0 if figure.baseline is None else figure.baseline
+    return figure.value > baseline if figure.better == "higher" else figure.value < baseline
+
+
+def _rows(day: Day, cards: Sequence[ModelScorecard], results: dict[str, ScoreResult]) -> tuple[ModelRow, ...]:
+    ordered = sorted(cards, key=lambda card: (-(results[card.identity].score or -1.0), card.name))
+    return tuple(model_row(card, rank, results[card.identity], day.sealed.day) for rank, card in enumerate(ordered, 1))
+
+
+def model_row(card: ModelScorecard, rank: int, result: ScoreResult, birth: str) -> ModelRow:
+    """A scorecard as the report shows it, its main metric first."""
+    names = (card.main_metric, *sorted(set(card.metrics) - {card.main_metric}))
+    return ModelRow(
+        rank=rank, name=card.name, identity=card.identity, target=card.target, kind=card.kind, score=result.score,
+        metrics=tuple(metric_row(name, card) for name in names), birth=birth, members=card.members,
+        reasons={} if result.score is not None else {"score": result.reason or "not scored"},
+    )
+
+
+def metric_row(name: str, card: ModelScorecard) -> Metric:
+    """One figure of a scorecard with its baseline and a 95 % interval where the standard error is known."""
+    figure = card.metrics[name]
+    interval = None
+    if figure.value is not None and figure.standard_error is not None:
+        reach = 1.96 * figure.standard_error
+        interval = (figure.value - reach, figure.value + reach)
+    return Metric(
+        name=name.replace("_", " "), value=figure.value, unit=figure.unit, n=figure.n, n_unit="rows",
+        baseline=figure.baseline, baseline_name=card.baseline if figure.baseline is not None else "",
+        interval=interval, better=figure.better, reason=figure.reason,
+    )
+
+
+def _calibration(trained: DayModels) -> pd.DataFrame:
+    """Predicted and observed share of rises by tenth of the prediction, for every model of a probability."""
+    parts = []
+    for each in trained.trained:
+        if each.scorecard.name not in ("direction", "momentum") and each.scorecard.kind == "model":
+            continue
+        rows = each.out_of_fold
+        own = rows.scored & np.isfinite(rows.prediction)
+        frame = pd.DataFrame({"predicted": rows.prediction[own], "observed": (rows.label[own] > 0).astype(float)})
+        if len(frame) < TIERS * 10 or frame["predicted"].nunique() < TIERS:
+            continue
+        tier = frame["predicted"].rank(method="first", pct=True).mul(TIERS).clip(upper=TIERS - 1e-9).astype(int)
+        grouped = frame.groupby(tier.to_numpy()).agg(
+            predicted=("predicted", "mean"), observed=("observed", "mean"), n=("observed", "size")
+        )
+        parts.append(grouped.assign(model=each.scorecard.name))
+    columns = ["model", "predicted", "observed", "n"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _backtests(trained: DayModels, results: dict[str, ScoreResult]) -> pd.DataFrame:
+    names = ("total_return", "sharpe", "max_drawdown", "win_rate", "trades", "turnover", "costs_paid")
+    rows = []
+    for card in trained.scorecards:
+        if card.window is not None:
+            figures = {name: card.window.figures[name] for name in names}
+            rows.append({"name": card.name, "kind": card.kind, "score": results[card.identity].score, **figures,
+                         "baseline": card.window.baseline, "rule": card.window.rule})
+    return pd.DataFrame(rows, columns=["name", "kind", "score", *names, "baseline", "rule"])
+
+
+def _curves(day: Day, trained: DayModels) -> tuple[Curve, ...]:
+    curves = []
+    for each in trained.trained:
+        card = each.scorecard
+        equity = np.concatenate(([1.0], 1.0 + np.cumsum(each.window.portfolio))).round(9)
+        start = card.window.start_ms if card.window is not None else day.window.start_ms
+        role: Literal["model", "ensemble"] = card.kind
+        curves.append(Curve(name=card.name, role=role, identity=card.identity, start_ms=start, step_ms=HOUR_MS,
+                            equity=tuple(equity.tolist())))
+    return tuple(curves)
