@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 # Set-up is done once and redone only when the lock, the torch build or the package definition changes.
 STAMP := $(VENV)/.ready-$(shell cat requirements.lock pyproject.toml <(echo $(TORCH)) 2>/dev/null | sha256sum | cut -c1-12)
 DAY_ARGS ?=
+TESTS ?= tests notebooks
+PYTEST_ARGS ?=
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +39,7 @@ day: setup ## run one research day on the built-in market; ends with the report'
 	@$(BIN)/python run_daily.py $(DAY_ARGS)
 
 test: setup lint ## lint, types, layers and every test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nbmake --nbmake-timeout=600 $(PYTEST_ARGS) tests notebooks
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nbmake --nbmake-timeout=600 $(PYTEST_ARGS) $(TESTS)
 
 lint: setup ## ruff, mypy, layers, bandit, notebooks without outputs, no secrets
 	@$(BIN)/ruff check .

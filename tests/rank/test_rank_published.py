@@ -184,6 +184,13 @@ def test_a_re_run_counts_its_trials_and_touches_no_pool(store):
     assert not [row for row in state.history if row.identity.startswith("r")]
 
 
+def test_a_day_that_has_only_a_re_run_is_no_previous_day(store):
+    one, two = days(2)
+    publish(store, one, run(two.day, 2, label="r"))
+    state = prior_state(store, day_after(two.day))
+    assert (state.previous_day, state.trials.today, state.trials.ever) == (one.day, 5, 10)
+
+
 def test_an_adopted_re_run_becomes_the_day(store):
     one = run(FIRST)
     publish(store, one, run(FIRST, 2, label="r"))

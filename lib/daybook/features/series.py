@@ -13,6 +13,10 @@ from daybook.features.rolling_kernel import rolling_covariance, rolling_max, rol
 from daybook.market.bars import FIELDS, Bars
 
 _TALIB_DIGITS = 16
+_SHARED_ARRAYS = 16
+"""Intermediates kept at a time: features that share one stand near each other, and a year of minutes is 4 MB each."""
+
+_LEAST_PRICE = np.finfo(np.float64).tiny
 _LEAST_DEVIATION = 1e-12
 """A standard deviation of log returns below this is rounding of equal prices, not movement."""
 
@@ -41,10 +45,14 @@ class Series:
         self._shared: dict[Hashable, Floats] = {}
 
     def shared(self, key: Hashable, build: Callable[[], Floats]) -> Floats:
-        """What `build` returned the first time this key was asked for."""
-        if key not in self._shared:
-            self._shared[key] = build()
-        return self._shared[key]
+        """What `build` returned, kept until _SHARED_ARRAYS others have been asked for since its last use."""
+        values = self._shared.pop(key, None)
+        if values is None:
+            values = build()
+        self._shared[key] = values
+        if len(self._shared) > _SHARED_ARRAYS:
+            del self._shared[next(iter(self._shared))]
+        return values
 
     @property
     def log_close(self) -> Floats:
@@ -124,9 +132,9 @@ def require_tradable(bars: Bars) -> None:
     """Raise FeatureInputError at the first price that is not finite and positive, or volume not finite and >= 0."""
     for field in FIELDS:
         values: Floats = getattr(bars, field)
-        sound = np.isfinite(values) & ((values > 0) if field != "volume" else (values >= 0))
-        if not sound.all():
-            first = int(np.argmin(sound))
+        least = 0.0 if field == "volume" else _LEAST_PRICE
+        if values.size and not (values.min() >= least and values.max() < np.inf):
+            first = int(np.argmin((values >= least) & (values < np.inf)))
             raise FeatureInputError(
                 f"{bars.name}: {field} of bar {first} (open time {int(bars.open_time[first])} ms) is "
                 f"{values[first]!r}; prices must be finite and positive, volumes finite and not negative. "
