@@ -56,7 +56,7 @@ def assert_agree(done: list[Simulation], other: Any) -> None:
         "trades": trades.count()}
     for name, values in theirs.items():
         mine = [getattr(one.metrics, name) for one in done]
-        given = np.asarray(values, dtype=float).reshape(-1)
+        given = np.array(values, dtype=float).reshape(-1)
         given[np.isinf(given)] = np.nan  # vectorbt calls a ratio without losses infinite, Daybook undefined
         np.testing.assert_allclose(np.array(mine, dtype=float), given, rtol=1e-9, atol=1e-12, err_msg=name)
     for column, one in enumerate(done):
