@@ -11,6 +11,7 @@ from daybook.report.grid import Cell, Column, Grid, counts, figure, prose, stack
 from daybook.report.sections import Count, ModelRow, Number, Section, StrategyRow
 from daybook.report.views import Html
 
+_SINGULAR = {"strategies": "strategy", "models": "model", "ensembles": "ensemble"}
 Scalar = bool | int | float | str | None
 
 
@@ -79,7 +80,8 @@ class Comparison(Section):
         """The comparison for a terminal."""
         lines = [f"{self.b} against {self.a}", f"  {_inputs(self)}"]
         lines += [f"  parameter {p.name}: {_plain(p.a)} -> {_plain(p.b)} {p.unit}".rstrip() for p in self.parameters]
-        lines += [f"  {m.kind:9} {m.pool[:-1]} {m.name}: rank {formats.count(m.rank_a)} -> {formats.count(m.rank_b)}, "
+        lines += [f"  {m.kind:9} {_SINGULAR[m.pool]} {m.name}: "
+                  f"rank {formats.count(m.rank_a)} -> {formats.count(m.rank_b)}, "
                   f"score {formats.number(m.score_a, 1)} -> {formats.number(m.score_b, 1)}" for m in self.members]
         lines += [f"  {f.where} {f.name}: {formats.figure(f.a, f.unit)} -> {formats.figure(f.b, f.unit)} "
                   f"{formats.unit_text(f.unit)}".rstrip() for f in self.figures]
