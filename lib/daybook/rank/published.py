@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SCHEMA_VERSION = 1
+# Statements below are put together from these table and column names only; values are always bound.
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
 _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
     "runs": {
@@ -137,7 +138,7 @@ def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
     for name in sorted(_TABLES):
         columns = list(_TABLES[name])
         order = "sequence, position" if name == "trials" else ", ".join(f'"{column}"' for column in columns)
-        cursor = connection.execute(f"SELECT {_listed(columns)} FROM {name} ORDER BY {order}")  # noqa: S608
+        cursor = connection.execute(f"SELECT {_listed(columns)} FROM {name} ORDER BY {order}")  # noqa: S608  # nosec B608
         digest.update(canonical_json([name, columns]).encode())
         while batch := cursor.fetchmany(10_000):
             for row in batch:
@@ -151,7 +152,7 @@ def verify_trials(connection: duckdb.DuckDBPyConnection) -> BrokenRow | None:
     for run in _rows(connection, "SELECT * FROM runs ORDER BY sequence"):
         columns = _listed([*SCHEMA.names, "position", "row_hash"])
         cursor = connection.execute(
-            f"SELECT {columns} FROM trials WHERE sequence = ? ORDER BY position", [run["sequence"]]  # noqa: S608
+            f"SELECT {columns} FROM trials WHERE sequence = ? ORDER BY position", [run["sequence"]]  # noqa: S608  # nosec B608
         )
         rows = cursor.to_arrow_table()
         broken = first_broken(rows, head)
@@ -191,7 +192,7 @@ def _publish_day(connection: duckdb.DuckDBPyConnection, result: RunResult) -> No
     day = result.day
     connection.execute("UPDATE runs SET official = (run_id = ?) WHERE day = ?", [result.run_id, day])
     for name in _OF_A_DAY:
-        connection.execute(f"DELETE FROM {name} WHERE day = ?", [day])  # noqa: S608
+        connection.execute(f"DELETE FROM {name} WHERE day = ?", [day])  # noqa: S608  # nosec B608
     members = [member for pool in result.pools for member in pool.members]
     _insert_rows(connection, "pools", [
         {"day": day, "kind": pool.kind, "run_id": result.run_id, "capacity": pool.capacity} for pool in result.pools
@@ -224,7 +225,7 @@ def _payload(member: BaseModel) -> str:
 
 def _delete_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     for name in ("trials", "runs"):
-        connection.execute(f"DELETE FROM {name} WHERE run_id = ?", [run_id])  # noqa: S608
+        connection.execute(f"DELETE FROM {name} WHERE run_id = ?", [run_id])  # noqa: S608  # nosec B608
 
 
 def _insert_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -239,7 +240,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -
         return
     connection.register("incoming", table.select(list(_TABLES[name])))
     try:
-        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming")  # noqa: S608
+        connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM incoming")  # noqa: S608  # nosec B608
     finally:
         connection.unregister("incoming")
 
