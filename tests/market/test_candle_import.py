@@ -95,6 +95,26 @@ def test_other_venue_for_the_same_file_is_no_repeat(folder: Path, store: CandleS
     assert store.symbols("okx_swap") == ("BTCUSDT",)
 
 
+def test_same_file_in_another_venues_folder_is_no_repeat(folder: Path, store: CandleStore) -> None:
+    import_candles(folder, store)
+    shutil.copytree(folder / "binance_spot", folder / "okx_swap")
+    again = import_candles(folder / "okx_swap", store)
+    assert [(market.venue, market.new) for market in again.markets] == [("okx_swap", 1000), ("okx_swap", 10)]
+
+
+def test_imports_of_two_processes_are_both_remembered(folder: Path, store: CandleStore, tmp_path: Path) -> None:
+    stale = import_index.ImportIndex(store)
+    import_candles(folder, store)
+    identity = import_index.FileIdentity("XRPUSDT", None, None)
+    stale.add({tmp_path / "other.zip": import_index.ImportedFile(
+        size=1, mtime_ns=1, sha256="0", symbol="XRPUSDT", venue_asked=None, venue_folder=None, venue="files",
+        months=(), rows=0)})
+    assert import_candles(folder, store).unchanged == 5
+    (tmp_path / "other.zip").write_text("x")
+    os.utime(tmp_path / "other.zip", ns=(1, 1))
+    assert import_index.ImportIndex(store).known(tmp_path / "other.zip", identity) is not None
+
+
 def test_months_removed_from_the_store_are_imported_again(folder: Path, store: CandleStore) -> None:
     import_candles(folder, store)
     before = tree(store.root)

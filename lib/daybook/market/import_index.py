@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,25 +12,40 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daybook.core.errors import DataError
 from daybook.core.files import read_json, write_json
 from daybook.core.hashing import hash_file
+from daybook.market.errors import CandleFileError
 from daybook.market.store import CandleStore
 
 INDEX_NAME = "_imports.json"
 
 
+@dataclass(frozen=True)
+class FileIdentity:
+    """A file's symbol, the venue that was asked for, and the one its folder says; None where nobody says one."""
+
+    symbol: str
+    venue_asked: str | None
+    venue_folder: str | None
+
+
 class ImportedFile(BaseModel):
-    """One file as it was when it was imported, and where its rows went."""
+    """One file as it was when it was imported, and where its rows went: to `venue`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int
     mtime_ns: int
     sha256: str
-    venue_asked: str
-    """The venue that was asked for or read off the folder; empty where the file's shape decided."""
-    venue: str
     symbol: str
+    venue_asked: str | None
+    venue_folder: str | None
+    venue: str
     months: tuple[str, ...]
     rows: int
+
+    @property
+    def identity(self) -> FileIdentity:
+        """What, beside its content, decides where the file's rows go."""
+        return FileIdentity(self.symbol, self.venue_asked, self.venue_folder)
 
 
 class _Index(BaseModel):
@@ -46,9 +62,9 @@ class ImportIndex:
         self._store = store
         self._path = store.root / INDEX_NAME
         self._files = self._load()
-        self._by_hash = {(entry.sha256, entry.symbol, entry.venue_asked): entry for entry in self._files.values()}
+        self._by_hash = {(entry.sha256, entry.identity): entry for entry in self._files.values()}
 
-    def known(self, path: Path, symbol: str, venue_asked: str) -> ImportedFile | None:
+    def known(self, path: Path, identity: FileIdentity) -> ImportedFile | None:
         """The entry of a file that is in the store unchanged, or None.
 
         Equal size and modification time count as unchanged; otherwise the content's hash decides, so that a copied
@@ -56,10 +72,10 @@ class ImportIndex:
         """
         status = path.stat()
         entry = self._files.get(str(path.absolute()))
-        if entry is None or (entry.size, entry.mtime_ns, entry.symbol, entry.venue_asked) != (
-                status.st_size, status.st_mtime_ns, symbol, venue_asked):
-            sizes = {one.size for one in self._by_hash.values()}
-            entry = self._by_hash.get((hash_file(path), symbol, venue_asked)) if status.st_size in sizes else None
+        now = (status.st_size, status.st_mtime_ns, identity)
+        if entry is None or (entry.size, entry.mtime_ns, entry.identity) != now:
+            same_size = any(one.size == status.st_size for one in self._by_hash.values())
+            entry = self._by_hash.get((content_hash(path), identity)) if same_size else None
         if entry is None or not self._store.has_months(entry.venue, entry.symbol, entry.months):
             return None
         return entry
@@ -72,7 +88,7 @@ class ImportIndex:
             files = self._load() | {str(path.absolute()): entry for path, entry in entries.items()}
             write_json(self._path, _Index(files=files).model_dump(mode="json"))
         self._files = files
-        self._by_hash |= {(entry.sha256, entry.symbol, entry.venue_asked): entry for entry in entries.values()}
+        self._by_hash |= {(entry.sha256, entry.identity): entry for entry in entries.values()}
 
     def _load(self) -> dict[str, ImportedFile]:
         if not self._path.exists():
@@ -85,3 +101,11 @@ class ImportIndex:
                 f"{self._path}: not an import index ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
                 "Remove it; the next import then reads every file again and loses nothing."
             ) from error
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 (hex) of a candle file. Raises CandleFileError when it can not be read."""
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise CandleFileError(f"{path}: can not be read ({error.strerror or error}). Permit reading it.") from error

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from daybook.core.hashing import hash_file
 from daybook.core.time import MINUTE_MS
 from daybook.market.candle_files import NAMES_ALLOWED, CandleFile, candle_file_name, probe, read_candle_file
 from daybook.market.errors import CandleFileError
-from daybook.market.import_index import ImportedFile, ImportIndex
-from daybook.market.names import UNKNOWN_VENUE, interval_ms, parse_file_name, require_symbol, require_venue
+from daybook.market.import_index import FileIdentity, ImportedFile, ImportIndex, content_hash
+from daybook.market.names import interval_ms, parse_file_name, require_symbol, require_venue
 from daybook.market.rows import distinct, month_name, month_of
 from daybook.market.store import CandleStore, SourceRows, WriteCounts
 
@@ -77,8 +76,7 @@ class ImportReport(BaseModel):
 @dataclass(frozen=True)
 class _Planned:
     path: Path
-    symbol: str
-    venue_asked: str
+    identity: FileIdentity
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class _Read:
     size: int
     mtime_ns: int
     sha256: str
-    venue_asked: str
+    identity: FileIdentity
     candles: CandleFile
 
 
@@ -115,7 +113,7 @@ def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
     fresh: list[_Planned] = []
     unchanged: list[ImportedFile] = []
     for file in planned:
-        known = index.known(file.path, file.symbol, file.venue_asked)
+        known = index.known(file.path, file.identity)
         if known is None:
             fresh.append(file)
         else:
@@ -135,11 +133,11 @@ def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple
     if not root.exists():
         raise CandleFileError(f"{root}: no such file or folder. Give a candle file or a folder of them.")
     if not root.is_dir():
-        name = candle_file_name(root)
+        planned_file = _planned(root, venue)
         reason = _refusal(root, wanted)
         if reason:
-            raise CandleFileError(f"{root}: {reason}.")
-        return [_Planned(root, name.symbol, venue or _folder_venue(root))], []
+            raise CandleFileError(f"{root}: {reason}. Choose another file.")
+        return [planned_file], []
     planned: list[_Planned] = []
     skipped: list[SkippedFile] = []
     paths = (one for one in root.rglob("*") if one.is_file() and not one.name.startswith("."))
@@ -148,7 +146,7 @@ def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple
         if reason:
             skipped.append(SkippedFile(path=path.relative_to(root).as_posix(), reason=reason))
         else:
-            planned.append(_Planned(path, candle_file_name(path).symbol, venue or _folder_venue(path)))
+            planned.append(_planned(path, venue))
     _require_symbols(root, wanted, planned)
     if not planned:
         examples = "; ".join(f"{one.path}: {one.reason}" for one in skipped[:3]) or "the folder is empty"
@@ -157,7 +155,7 @@ def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple
 
 
 def _require_symbols(root: Path, wanted: frozenset[str] | None, planned: list[_Planned]) -> None:
-    absent = sorted((wanted or frozenset()) - {file.symbol for file in planned})
+    absent = sorted((wanted or frozenset()) - {file.identity.symbol for file in planned})
     if absent:
         names = (parse_file_name(path) for path in root.rglob("*") if path.is_file())
         there = sorted({name.symbol for name in names if name and _is_minute(name.interval)})
@@ -183,22 +181,21 @@ def _is_minute(interval: str | None) -> bool:
     return interval is None or interval_ms(interval) == MINUTE_MS
 
 
-def _folder_venue(path: Path) -> str:
-    """The venue by folder, or empty for an archive, whose shape decides once it is read."""
+def _planned(path: Path, venue: str | None) -> _Planned:
     name = candle_file_name(path)
-    return (name.venue or UNKNOWN_VENUE) if path.suffix == ".parquet" else ""
+    return _Planned(path, FileIdentity(name.symbol, venue, name.venue))
 
 
 def _read(file: _Planned) -> _Read:
     # Taken before the rows: a file that changes meanwhile then counts as changed next time.
-    status, sha256 = file.path.stat(), hash_file(file.path)
-    candles = read_candle_file(file.path, file.venue_asked or None)
+    status, sha256 = file.path.stat(), content_hash(file.path)
+    candles = read_candle_file(file.path, file.identity.venue_asked)
     if candles.length_ms != MINUTE_MS:
         raise CandleFileError(
             f"{file.path}: its bars are {candles.length_ms / MINUTE_MS:g} minutes apart, allowed are 1-minute bars. "
             "Choose the 1-minute file; longer bars are aggregated from it."
         )
-    return _Read(file.path, status.st_size, status.st_mtime_ns, sha256, file.venue_asked, candles)
+    return _Read(file.path, status.st_size, status.st_mtime_ns, sha256, file.identity, candles)
 
 
 def _batches(files: Iterable[_Read]) -> Iterator[list[_Read]]:
@@ -225,8 +222,9 @@ def _write(store: CandleStore, batch: list[_Read]) -> list[_Written]:
     for file, count in zip(batch, counts, strict=True):
         months = distinct(month_of(file.candles.rows.open_time))
         entry = ImportedFile(
-            size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, venue_asked=file.venue_asked, venue=venue,
-            symbol=symbol, months=tuple(month_name(int(month)) for month in months), rows=count.rows,
+            size=file.size, mtime_ns=file.mtime_ns, sha256=file.sha256, symbol=symbol,
+            venue_asked=file.identity.venue_asked, venue_folder=file.identity.venue_folder, venue=venue,
+            months=tuple(month_name(int(month)) for month in months), rows=count.rows,
         )
         written.append(_Written(file.path, entry, count))
     return written
