@@ -86,5 +86,5 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.ParquetFile(path).read(columns=columns)
     except FileNotFoundError:
         raise DataError(f"{path}: file is missing. Run the step or import that writes it again.") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}). Restore or import it again.") from error

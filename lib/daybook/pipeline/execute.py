@@ -22,6 +22,7 @@ from daybook.core.parallel import thread_environment, worker_threads
 from daybook.core.redaction import redact
 from daybook.core.settings import ENVIRONMENT_PREFIX, Settings
 from daybook.pipeline.day import DONE_MARKER
+from daybook.pipeline.glue import figure
 from daybook.pipeline.manifest import NOTEBOOKS, artefact_hashes
 
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
@@ -42,6 +43,7 @@ class Executed:
 def kernel_environment(settings: Settings) -> Iterator[None]:
     """Environment that kernels inherit: threads, folders, no secrets, and nothing written to the user's home."""
     cache = settings.data.resolve() / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
     wanted = thread_environment(worker_threads(settings.jobs)) | {
         "DAYBOOK_DATA": str(settings.data.resolve()),
         "DAYBOOK_RUNS": str(settings.runs.resolve()),
@@ -89,6 +91,7 @@ def execute_step(folder: Path, step: str, parameters: Mapping[str, Any], setting
             progress_bar=False,
             execution_timeout=settings.step_timeout_s,
             shutdown_kernel="immediate",
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each kernel warns of its own loopback port
             resources={"metadata": {"path": str(folder)}},
         )
     except papermill.PapermillExecutionError as error:
@@ -155,4 +158,4 @@ def _headline(notebook: Path) -> dict[str, Any]:
     import scrapbook
 
     scraps = scrapbook.read_notebook(str(notebook)).scraps
-    return {name: scraps[name].data for name in sorted(scraps)}
+    return {name: figure(scraps[name].data) for name in sorted(scraps)}

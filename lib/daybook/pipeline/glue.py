@@ -12,6 +12,8 @@ from typing import Any
 from daybook.core.errors import UsageError
 
 _MIME = "application/scrapbook.scrap.json+json"
+_UNDEFINED = {"undefined": True}
+"""scrapbook's schema has no null; missing is not zero either."""
 
 
 def scrap(name: str, value: Any) -> dict[str, Any]:
@@ -19,7 +21,8 @@ def scrap(name: str, value: Any) -> dict[str, Any]:
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, float) and not math.isfinite(plain):
         plain = None
-    if not isinstance(plain, str | int | float | bool | list | dict | None):
+    plain = _UNDEFINED if plain is None else plain
+    if not isinstance(plain, str | int | float | bool | list | dict):
         raise UsageError(f"glue: {name} is a {type(value).__name__}; allowed are text, numbers, lists and objects.")
     return {_MIME: {"name": name, "data": plain, "encoder": "json", "version": 1}}
 
@@ -30,3 +33,8 @@ def glue(name: str, value: Any) -> None:
 
     show: Any = display
     show(scrap(name, value), raw=True, metadata={"scrapbook": {"name": name, "data": True, "display": False}})
+
+
+def figure(data: Any) -> Any:
+    """The value of a scrap as it was glued: None where it was undefined."""
+    return None if data == _UNDEFINED else data

@@ -29,7 +29,6 @@ def runner_lock(*folders: Path) -> Iterator[None]:
 def _held(folder: Path) -> Iterator[None]:
     path = folder / ".lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _require_writable(folder)
         lock = FileLock(path, timeout=0)
         with lock:
@@ -45,6 +44,7 @@ def _held(folder: Path) -> Iterator[None]:
 def _require_writable(folder: Path) -> None:
     probe = folder / f".probe.{os.getpid()}"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -92,9 +92,11 @@ def refresh_candles(settings: Settings, history: Window) -> str:
         for symbol in settings.symbols:
             _refresh_synthetic(store, venue, symbol, settings, history)
         return venue
+    imported: set[str] = set()
     if settings.candles is not None:
-        import_candles(settings.candles, store, venue=settings.venue, symbols=settings.symbols)
-    return settings.venue or _only_venue(store, settings.symbols, history)
+        report = import_candles(settings.candles, store, venue=settings.venue, symbols=settings.symbols)
+        imported = {market.venue for market in report.markets}
+    return settings.venue or _only_venue(store, settings.symbols, history, imported)
 
 
 def _refresh_synthetic(store: CandleStore, venue: str, symbol: str, settings: Settings, history: Window) -> None:
@@ -110,9 +112,10 @@ def _refresh_synthetic(store: CandleStore, venue: str, symbol: str, settings: Se
             )
 
 
-def _only_venue(store: CandleStore, symbols: Sequence[str], history: Window) -> str:
-    """The one venue that holds every symbol and reaches into the window."""
-    markets = {(market.venue, market.symbol): market for market in store.markets()}
+def _only_venue(store: CandleStore, symbols: Sequence[str], history: Window, imported: set[str]) -> str:
+    """The one venue, among those just imported if any, that holds every symbol and reaches into the window."""
+    known = [market for market in store.markets() if not imported or market.venue in imported]
+    markets = {(market.venue, market.symbol): market for market in known}
     venues = sorted({venue for venue, _ in markets})
     holding = [venue for venue in venues if all((venue, symbol) in markets for symbol in symbols)]
     reaching = [v for v in holding if all(_overlaps(markets[v, symbol], history) for symbol in symbols)]
