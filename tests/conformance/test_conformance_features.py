@@ -251,6 +251,17 @@ def test_two_runs_give_the_same_table_bit_for_bit(bars: Bars):
     assert compute(bars).values.tobytes() == compute(replace(bars)).values.tobytes()
 
 
+@pytest.mark.shared
+def test_no_feature_repeats_another(shared_data: Path):
+    path = shared_data / "candles/binance_usdm/1m/ETHUSDT_2023-07-18_2023-08-17.parquet"
+    table = compute(recorded(path, "1m", 5_000, 6_000))
+    defined = np.isfinite(table.values).all(axis=1)
+    varied = [name for name in table.names if np.ptp(table.column(name)[defined]) > 0]
+    alike = np.abs(np.corrcoef(table.select(varied).values[defined].astype(np.float64), rowvar=False)) > 0.9999
+    assert len(varied) >= 110
+    assert [(varied[i], varied[j]) for i, j in np.argwhere(alike) if i < j] == []
+
+
 # ---- mutants: each breaks one promise, and the named check must see it
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -170,6 +171,15 @@ def test_an_unknown_name_is_refused_before_anything_is_written(tmp_path, bars):
     with pytest.raises(UsageError, match="rsi_14"):
         FeatureStore(tmp_path).table(bars, ["rsi_15"])
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_that_end_before_a_day_are_discarded_and_no_others(tmp_path):
+    kept = FeatureStore(tmp_path)
+    for start in range(3):
+        kept.table(random_bars(24, timeframe="60m", start_ms=START_MS + start * 86_400_000), NAMES)
+    assert kept.discard_before(date(2023, 1, 3)) == 2
+    assert sorted(path.name[:21] for path in tmp_path.rglob("*.*")) == ["2023-01-03_2023-01-03"] * 2
+    assert kept.discard_before(date(2023, 1, 3)) == 0
 
 
 def test_no_bars_are_no_file(tmp_path, bars):

@@ -24,6 +24,7 @@ R = pd.Series(np.log(C)).diff()
 
 BANDS = talib.BBANDS(C, 20, 2.0, 2.0)
 SLOW_K, SLOW_D = talib.STOCH(H, L, C, 14, 3, 0, 3, 0)
+TRUE_RANGE = talib.TRANGE(H, L, C)
 PLUS, MINUS = talib.PLUS_DI(H, L, C, 14), talib.MINUS_DI(H, L, C, 14)
 
 
@@ -49,6 +50,13 @@ PLUS, MINUS = talib.PLUS_DI(H, L, C, 14), talib.MINUS_DI(H, L, C, 14)
     ("mfi_14", talib.MFI(H, L, C, V, 14)),
     ("atr_14", talib.NATR(H, L, C, 14) / 100),
     ("body_share", talib.BOP(OPEN, H, L, C)),
+    ("ema_cross_10_50", talib.EMA(C, 10) / talib.EMA(C, 50) - 1),
+    ("regression_gap_20", C / talib.LINEARREG(C, 20) - 1),
+    ("keltner_gap_20", (C - talib.EMA(C, 20)) / talib.ATR(H, L, C, 20)),
+    ("squeeze_20", 2 * talib.STDDEV(C, 20) / (1.5 * talib.ATR(H, L, C, 20))),
+    ("choppiness_14", 100 * np.log10(14 * talib.SMA(TRUE_RANGE, 14) / (talib.MAX(H, 14) - talib.MIN(L, 14)))
+     / np.log10(14)),
+    ("smoothed_volatility_33", np.sqrt(pd.Series(np.log(C)).diff().pow(2).ewm(span=33).mean().to_numpy())),
 ])
 def test_an_indicator_equals_talib(name, expected):
     settled = np.isfinite(expected) & (np.arange(1200) >= catalog()[name].warmup)
@@ -84,6 +92,22 @@ def rolling(window, function, series=R):
     ("tail_weight_240", rolling(240, lambda x: (x**4).mean() / (x**2).mean() ** 2)),
     ("efficiency_60", R.rolling(60).sum().abs() / R.abs().rolling(60).sum()),
     ("variance_ratio_5_60", R.rolling(5).sum().rolling(60).var(ddof=0) / (5 * R.rolling(60).var(ddof=0))),
+    ("return_15_scaled_240", R.rolling(15).sum() / np.sqrt(15 * (R**2).rolling(240).mean())),
+    ("gap_1", np.log(pd.Series(OPEN) / pd.Series(C).shift())),
+    ("rise_240", np.log(pd.Series(C) / pd.Series(C).rolling(240).min())),
+    ("sma_gap_240", pd.Series(C) / pd.Series(C).rolling(240).mean() - 1),
+    ("breakout_above_20", np.log(C / pd.Series(H).rolling(20).max().shift())),
+    ("breakout_below_20", np.log(C / pd.Series(L).rolling(20).min().shift())),
+    ("vortex_14", ((pd.Series(H) - pd.Series(L).shift()).abs() - (pd.Series(L) - pd.Series(H).shift()).abs())
+     .rolling(14).sum() / pd.Series(TRUE_RANGE).rolling(14).sum()),
+    ("volume_ratio_20", pd.Series(V) / pd.Series(V).rolling(20).mean()),
+    ("chaikin_flow_20", pd.Series((2 * C - H - L) / (H - L) * V).rolling(20).sum() / pd.Series(V).rolling(20).sum()),
+    ("amihud_ratio_15_240", (R.abs() / (C * V)).rolling(15).mean() / (R.abs() / (C * V)).rolling(240).mean()),
+    ("realised_ratio_12_288", np.sqrt((R**2).rolling(12).mean() / (R**2).rolling(288).mean())),
+    ("semivariance_balance_60", (np.sign(R) * R**2).rolling(60).sum() / (R**2).rolling(60).sum()),
+    ("parkinson_12", np.sqrt(pd.Series(np.log(H / L) ** 2).rolling(12).mean() / (4 * np.log(2)))),
+    ("range_ratio_20", np.log(H / L) / pd.Series(np.log(H / L)).rolling(20).mean()),
+    ("mean_body_10", pd.Series(C - OPEN).rolling(10).sum() / pd.Series(H - L).rolling(10).sum()),
     ("volatility_rank_480", np.sqrt((R**2).rolling(60).mean()).rolling(480).rank(pct=True) - 0.5 / 480),
 ])
 def test_a_rolling_feature_equals_pandas(name, expected):
@@ -182,6 +206,39 @@ def test_regime_codes_follow_adx_direction_and_volatility():
     table = compute(bars_of(list(100 * np.exp(np.cumsum(steps)))),
                     ["trend_strength_14", "trend_state_14", "volatility_tercile_480", "market_state"])
     assert [table.column(name)[-1] for name in table.names] == [2, 1, 2, 8]
+
+
+def test_regime_thresholds_are_wilders():
+    strength, direction = TABLE.column("adx_14"), np.sign(TABLE.column("di_balance_14"))
+    settled = slice(catalog()["trend_state_14"].warmup, None)
+    assert {0.0, 1.0, 2.0} == set(TABLE.column("trend_strength_14")[settled])
+    np.testing.assert_array_equal(TABLE.column("trend_strength_14")[settled],
+                                  (1.0 * (strength >= 20) + (strength >= 25))[settled])
+    np.testing.assert_array_equal(TABLE.column("trend_state_14")[settled],
+                                  np.where(strength >= 25, direction, 0.0)[settled])
+
+
+def test_bar_shapes_of_hand_drawn_bars():
+    drawn = [(10, 14, 8, 12), (11, 13, 9, 10), (9, 15, 7, 15), (15, 15, 15, 15), (16, 20, 16, 18)]
+    opened, high, low, close = np.asarray(drawn, dtype=np.float64).T
+    bars = Bars("test", "X", "1m", START_MS + 60_000 * np.arange(5), opened, high, low, close, np.ones(5))
+    table = compute(bars, ["body_share", "upper_shadow", "lower_shadow", "inside_outside", "overlap_1"])
+    expected = {
+        "body_share": [2 / 6, -1 / 4, 6 / 8, np.nan, 2 / 4],
+        "upper_shadow": [2 / 6, 2 / 4, 0, np.nan, 2 / 4],
+        "lower_shadow": [2 / 6, 1 / 4, 2 / 8, np.nan, 0],
+        "inside_outside": [np.nan, -1, 1, -1, 0],
+        "overlap_1": [np.nan, 4 / 6, 4 / 8, 0, 0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.column(name), values, rtol=1e-6, err_msg=name)
+
+
+def test_toxicity_is_the_mean_absolute_bought_share():
+    z = (R / R.rolling(60).std(ddof=0)).to_numpy()
+    share = np.array([abs(2 * NormalDist().cdf(x) - 1) if np.isfinite(x) else np.nan for x in z])
+    expected = pd.Series(share * V).rolling(60).sum() / pd.Series(V).rolling(60).sum()
+    np.testing.assert_allclose(TABLE.column("flow_toxicity_60"), expected, rtol=1e-5)
 
 
 def test_a_frozen_market_is_undefined_not_oversold():

@@ -16,7 +16,7 @@ _TALIB_DIGITS = 16
 _SHARED_ARRAYS = 16
 """Intermediates kept at a time: features that share one stand near each other, and a year of minutes is 4 MB each."""
 
-_LEAST_PRICE = np.finfo(np.float64).tiny
+_LEAST_PRICE = float(np.nextafter(0.0, 1.0))
 _LEAST_DEVIATION = 1e-12
 """A standard deviation of log returns below this is rounding of equal prices, not movement."""
 

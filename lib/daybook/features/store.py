@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -62,6 +63,14 @@ class FeatureStore:
                   / f"timeframe={bars.timeframe}")
         return folder / f"{first}_{last}_{hash_json(key)[:_HASH_SHOWN]}.parquet"
 
+    def discard_before(self, day: date) -> int:
+        """Delete the tables of every code version whose last bar lies before this UTC day; how many were deleted."""
+        old = [path for path in self.root.glob("v=*/symbol=*/timeframe=*/*.parquet") if _last_day(path) < day]
+        for path in old:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink()
+        return len(old)
+
     def _load(self, bars: Bars, stored_names: tuple[str, ...], wanted: tuple[str, ...]) -> FeatureTable | None:
         path = self.path(bars, stored_names)
         if not path.exists():
@@ -84,6 +93,10 @@ class FeatureStore:
         with _WRITING:
             write_parquet(path, table.to_arrow(), float_encoding=True)
             write_json(path.with_suffix(".json"), _sidecar(bars, table.names, path))
+
+
+def _last_day(path: Path) -> date:
+    return date.fromisoformat(path.name.split("_")[1])
 
 
 def _key(bars: Bars, names: tuple[str, ...]) -> dict[str, Any]:
