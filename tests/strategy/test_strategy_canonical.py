@@ -54,7 +54,7 @@ def tape(bars: int = 260) -> Bars:
 PLAN = SignalPlan(tape(), memory_bytes=1 << 22)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(conditions)
 def test_printed_form_parses_back_to_itself(source: str) -> None:
     try:
@@ -82,6 +82,7 @@ SAME = [
     ("20 < rsi(close, 14) < 30", "rsi(close, 14) < 30 and rsi(close, 14) > 20"),
     ("0.12345 < close_position", "close_position > 0.123"), ("correlation(close, volume, 9) > 0.5",
                                                              "correlation(volume, close, 9) > 0.5"),
+    ("close + -1 * atr(14) > low", "close - atr(14) > low"), ("close - -2 * atr(14) > low", "close + 2 * atr(14) > low"),
     ("volatility(20) > 0.01", "std(return_1, 20) > 0.01"), ("not not london", "london"),
 ]
 
@@ -118,7 +119,7 @@ def test_rounding_keeps_three_digits_of_what_matters(value: float, expected: flo
     assert rounded(rounded(value)) == rounded(value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(conditions)
 def test_negation_is_the_complement_where_all_is_defined(source: str) -> None:
     values = {"n": 7.0, "k": 1.5}

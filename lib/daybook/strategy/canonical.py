@@ -91,9 +91,9 @@ def _negation(node: Call) -> Node:
 
 
 def _ordered(name: str, arguments: list[Node], at: int) -> Node:
-    """Numbers on the right; otherwise the alphabetically first side on the left."""
+    """Numbers on the right; otherwise what is not arithmetic, then the alphabetically first, on the left."""
     left, right = arguments
-    flip = left.kind == Kind.NUMBER if Kind.NUMBER in (left.kind, right.kind) else _order(right) < _order(left)
+    flip = left.kind == Kind.NUMBER if Kind.NUMBER in (left.kind, right.kind) else _side(right) < _side(left)
     return call(_FLIPPED[name], [right, left], at) if flip else call(name, [left, right], at)
 
 
@@ -109,6 +109,9 @@ def _difference(arguments: list[Node], at: int) -> Node:
         return _gathered("add", [left, Number(rounded(-right.value), right.kind, right.at)], at)
     if left == right:
         raise ExpressionError("a value minus itself is always 0.", at=at)
+    opposite = _opposite(right)
+    if opposite is not None:
+        return _gathered("add", [left, opposite], at)
     return call("sub", arguments, at)
 
 
@@ -141,10 +144,25 @@ def _gathered(name: str, arguments: list[Node], at: int) -> Node:
         return Number(constant, Kind.NUMBER, at)
     if constant == 0.0 and name == "mul":
         raise ExpressionError("a product with 0 is always 0.", at=at)
+    if name == "add" and constant == 0.0 and len(rest) == 2:
+        for minuend, subtrahend in (rest, rest[::-1]):
+            opposite = _opposite(subtrahend)
+            if opposite is not None and _opposite(minuend) is None:
+                return _difference([minuend, opposite], at)
     if constant != neutral:
         number = Number(constant, Kind.NUMBER, at)
         rest = [*rest, number] if name == "add" else [number, *rest]
     return rest[0] if len(rest) == 1 else call(name, rest, at)
+
+
+def _opposite(node: Node) -> Node | None:
+    """The product without its minus sign; None where it has none."""
+    if not isinstance(node, Call) or node.operator != "mul":
+        return None
+    first = node.arguments[0]
+    if not isinstance(first, Number) or first.value >= 0.0:
+        return None
+    return _gathered("mul", [Number(-first.value, first.kind, first.at), *node.arguments[1:]], node.at)
 
 
 def _flat(name: str, arguments: list[Node]) -> list[Node]:
@@ -158,6 +176,10 @@ def _flat(name: str, arguments: list[Node]) -> list[Node]:
 def _order(node: Node) -> tuple[int, str]:
     """Numbers and parameters before series, then by text."""
     return (0 if node.kind == Kind.NUMBER else 1, text(node))
+
+
+def _side(node: Node) -> tuple[bool, str]:
+    return isinstance(node, Call) and bool(REGISTRY[node.operator].infix), text(node)
 
 
 def number_text(value: float) -> str:
@@ -177,8 +199,11 @@ def text(node: Node) -> str:
     own = _PRECEDENCE[node.operator]
     if node.operator == "not":
         return f"not {_wrapped(node.arguments[0], own)}"
-    parts = [_wrapped(node.arguments[0], own)]
-    for argument in node.arguments[1:]:
+    arguments, first = node.arguments[1:], _wrapped(node.arguments[0], own)
+    if node.operator == "mul" and node.arguments[0] == Number(-1.0):
+        arguments, first = node.arguments[2:], f"-{_wrapped(node.arguments[1], _ATOM)}"
+    parts = [first]
+    for argument in arguments:
         if node.operator == "add" and isinstance(argument, Number) and argument.value < 0.0:
             parts.append(f"- {number_text(-argument.value)}")
         else:
