@@ -105,6 +105,15 @@ def test_messages_are_muted_and_errors_are_shown(tmp_path: Path) -> None:
     assert '<span class="ansi-red-fg">line 1</span>' in html
 
 
+def test_page_of_a_notebook_that_stopped_leads_to_the_error(tmp_path: Path) -> None:
+    mark = markdown("An Exception was encountered") | {"metadata": {"tags": ["papermill-error-cell-tag"]}}
+    error = {"output_type": "error", "ename": "DataError", "evalue": "<no> candles", "traceback": []}
+    html = page(tmp_path, mark, markdown("# Day"), code("a", error), code("b"))
+    assert 'This notebook stopped: <a href="#c2">DataError: &lt;no&gt; candles</a>' in html
+    assert 'id="c2"' in html
+    assert "An Exception was encountered" not in html
+
+
 def test_page_has_a_strict_policy_and_one_script_that_it_allows(tmp_path: Path) -> None:
     html = page(tmp_path, code("c", bundle(charts.ranking(DAY.strategies))))
     seen = Seen(html)

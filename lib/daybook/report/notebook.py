@@ -14,6 +14,7 @@ from daybook.report.views import PLOTLY_MIME
 
 _KINDS = {PLOTLY_MIME: "chart", "text/html": "html", "image/png": "image", "text/plain": "text"}
 _HEADING = re.compile(r"^##[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_ERROR_MARK = "papermill-error-cell-tag"
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*", re.ASCII)
 _MARKDOWN_SIGNS = re.compile(r"[*_`]")
 
@@ -25,6 +26,12 @@ class Page:
     cells: list[dict[str, Any]]
     sections: list[tuple[int, str]]
     notice: str = ""
+
+    @property
+    def stopped(self) -> tuple[int, str] | None:
+        """The first cell that raised, and what it raised."""
+        return next(((cell["number"], view["text"]) for cell in self.cells for view in cell["views"]
+                     if view["kind"] == "error"), None)
 
 
 def blank(notice: str) -> Page:
@@ -48,6 +55,8 @@ def _cells(source: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], l
     cells: list[dict[str, Any]] = []
     sections: list[tuple[int, str]] = []
     for number, cell in enumerate(source):
+        if _ERROR_MARK in cell.get("metadata", {}).get("tags", ()):
+            continue
         text = _text(cell.get("source", ""))
         kind = cell.get("cell_type")
         if kind == "markdown":

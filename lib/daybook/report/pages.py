@@ -98,6 +98,7 @@ def _resources(page: Page, frame: PageFrame) -> dict[str, Any]:
     run = frame.run
     return {
         "frame": frame, "folded": frame.code == "folded", "sections": page.sections, "notice": page.notice,
+        "stopped": page.stopped,
         "window": f"{utc_text(run.window_start_ms)} – {utc_text(run.window_end_ms)}", "policy": assets.page_policy(),
         "style": Markup(assets.style()), "script": Markup(assets.script()),  # noqa: S704  # nosec B704: our own files
         "parameters": tables.parameters(run),
