@@ -100,6 +100,6 @@ def _resources(page: Page, frame: PageFrame) -> dict[str, Any]:
         "frame": frame, "folded": frame.code == "folded", "sections": page.sections, "notice": page.notice,
         "stopped": page.stopped,
         "window": f"{utc_text(run.window_start_ms)} – {utc_text(run.window_end_ms)}", "policy": assets.page_policy(),
-        "style": Markup(assets.style()), "script": Markup(assets.script()),  # noqa: S704  # nosec B704: our own files
+        "style": Markup(assets.style()), "script": Markup(assets.script()),  # noqa: S704 - our own files  # nosec B704
         "parameters": tables.parameters(run),
     }

@@ -30,7 +30,7 @@ def clean_html(markup: str) -> Markup:
     """HTML reduced to text, tables, lists and links: no script, style, form, image, id or event handler survives."""
     kept = nh3.clean(markup, tags=set(_TAGS), attributes=_ATTRIBUTES, clean_content_tags=_DROPPED_WITH_CONTENT,
                      url_schemes={"http", "https"}, link_rel="noopener noreferrer")
-    return Markup(kept)  # noqa: S704  # nosec B704: nh3 has just cleaned it
+    return Markup(kept)  # noqa: S704 - nh3 has just cleaned it  # nosec B704
 
 
 def chart_json(chart: Any) -> Markup | None:
@@ -45,7 +45,7 @@ def chart_json(chart: Any) -> Markup | None:
     if isinstance(layout, Mapping):
         kept["layout"] = {key: value for key, value in layout.items() if key != "images"}
     text = json.dumps(kept, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return Markup(text.translate(_JSON_ESCAPES))  # noqa: S704  # nosec B704: no <, > or & is left
+    return Markup(text.translate(_JSON_ESCAPES))  # noqa: S704 - no <, > or & is left  # nosec B704
 
 
 def chosen_mime(bundle: Mapping[str, Any]) -> str | None:

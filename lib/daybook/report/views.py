@@ -69,4 +69,4 @@ def templates() -> Environment:
 
 def render(template: str, values: Mapping[str, Any]) -> Markup:
     """A template filled in; every value is escaped unless a template of ours made it."""
-    return Markup(templates().get_template(template).render(values))  # noqa: S704  # nosec B704: autoescaped
+    return Markup(templates().get_template(template).render(values))  # noqa: S704 - autoescaped  # nosec B704
