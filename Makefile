@@ -49,6 +49,12 @@ lint: setup ## ruff, mypy, layers, bandit, notebooks without outputs, no secrets
 	@$(BIN)/python tools/repository_checks.py
 	@$(BIN)/python tools/environment_file.py
 
+test-faults: setup ## kill a day at 20 random moments and resume it
+	@KILLS=20 $(BIN)/python -m pytest tests/end_to_end/test_kill_and_resume.py
+
+test-science: setup ## walk 30 days of noise and a planted edge
+	@SCIENCE_DAYS=30 $(BIN)/python -m pytest -n 2 tests/science
+
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
 
@@ -64,4 +70,4 @@ clean: ## remove the environment and every cache (data/ and runs/ stay)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build lib/*.egg-info
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup day test lint lab bench lock clean
+.PHONY: help setup day test test-faults test-science lint lab bench lock clean

@@ -82,7 +82,8 @@ SAME = [
     ("20 < rsi(close, 14) < 30", "rsi(close, 14) < 30 and rsi(close, 14) > 20"),
     ("0.12345 < close_position", "close_position > 0.123"), ("correlation(close, volume, 9) > 0.5",
                                                              "correlation(volume, close, 9) > 0.5"),
-    ("close + -1 * atr(14) > low", "close - atr(14) > low"), ("close - -2 * atr(14) > low", "close + 2 * atr(14) > low"),
+    ("close + -1 * atr(14) > low", "close - atr(14) > low"),
+    ("close - -2 * atr(14) > low", "close + 2 * atr(14) > low"),
     ("volatility(20) > 0.01", "std(return_1, 20) > 0.01"), ("not not london", "london"),
 ]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
 
     Raises StorageError when the folder can not be written or the disk is full; `path` then keeps its old content.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
@@ -28,7 +30,8 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what stands in the way of writing may stand in the way of unlinking
+            temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{path}: can not be written ({error.strerror or error}). Free space or permit writing, then run again."
         ) from error

@@ -25,10 +25,12 @@ from daybook.design.words import family, rationale, slug
 from daybook.strategy import Strategy
 
 TOURNAMENT = 3
+CLONES = 2
+"""Breeders of one structure."""
 PER_STRUCTURE = 2
 """Members one structure may have among the pool and the candidates together."""
-LIKENESS_FREE, LIKENESS_COST = 0.7, 30.0
-"""Position correlation with a chosen candidate above 0.7 costs score points: 9 at 1.0."""
+LIKENESS_FREE, LIKENESS_COST = 0.7, 60.0
+"""Position correlation with a chosen candidate above 0.7 costs score points: 18 at 1.0."""
 _TRIES = 40
 _ORIGINS = ("fresh", "crossover", "mutation")
 _ORIGIN_WEIGHTS = (2, 3, 6)
@@ -166,8 +168,18 @@ def _evaluate(search: _Search, brood: Sequence[_Member]) -> None:
         search.evaluated.append(done)
         if fitness is not None:
             search.breeders.append(done)
-    search.breeders.sort(key=_rank)
-    del search.breeders[max(8, search.request.population // 2):]
+    search.breeders = _breeders(search.breeders, max(8, search.request.population // 2))
+
+
+def _breeders(members: Sequence[_Member], count: int) -> list[_Member]:
+    """The fittest, but few of one structure: clones of one idea must not crowd out the others."""
+    kept: list[_Member] = []
+    structures: Counter[str] = Counter()
+    for member in sorted(members, key=_rank):
+        if structures[member.strategy.structure_hash] < CLONES and len(kept) < count:
+            kept.append(member)
+            structures[member.strategy.structure_hash] += 1
+    return kept
 
 
 def _chosen(search: _Search) -> tuple[Candidate, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from daybook.core.errors import UsageError
 from daybook.core.time import TIMEFRAMES
 from daybook.design.grammar import THRESHOLDS
-from daybook.design.mirror import MirrorError, mirrored
+from daybook.design.mirror import MirrorError, UndirectedError, mirrored
 from daybook.design.sense import makes_sense
 from daybook.strategy import ParameterRange, Strategy, parse_spec
 from daybook.strategy.build import call
@@ -60,11 +60,15 @@ def strategy_of(genome: Genome, name: str = "unnamed", rationale: str = "") -> S
 
 
 def _both_sides(genome: Genome) -> dict[str, Node]:
+    """All four trees; an exit without a direction closes both sides. Raises MirrorError."""
     trees = dict(genome.trees)
     if genome.mirror:
-        for signal in ("entry", "exit"):
-            if f"long_{signal}" in trees:
-                trees[f"short_{signal}"] = mirrored(trees[f"long_{signal}"], genome.parameters)
+        trees["short_entry"] = mirrored(trees["long_entry"], genome.parameters)
+        if "long_exit" in trees:
+            try:
+                trees["short_exit"] = mirrored(trees["long_exit"], genome.parameters)
+            except UndirectedError:
+                trees["short_exit"] = trees["long_exit"]
     return {signal: node for signal, node in trees.items() if f"{signal.split('_')[0]}_entry" in trees}
 
 

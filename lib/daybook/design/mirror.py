@@ -29,7 +29,11 @@ _LOWEST_FACTOR, _HIGHEST_FACTOR = 0.8, 1.25
 
 
 class MirrorError(UsageError):
-    """A condition that has no direction, or none that this module can turn round."""
+    """A condition that cannot be turned round."""
+
+
+class UndirectedError(MirrorError):
+    """A condition that is its own mirror image: it says neither up nor down."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ class _Image:
 
 
 def mirrored(node: Node, parameters: Mapping[str, ParameterRange]) -> Node:
-    """The canonical opposite of a condition. Raises MirrorError where it has no direction or cannot be turned."""
+    """The canonical opposite of a condition. Raises UndirectedError for one without a direction, else MirrorError."""
     turned = canonical(_Mirror(parameters).condition(node))
     if turned == canonical(node):
-        raise MirrorError("mirror: the condition does not say up or down.")
+        raise UndirectedError("mirror: the condition does not say up or down.")
     return turned
 
 

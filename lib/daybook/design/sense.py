@@ -1,4 +1,4 @@
-"""Turns away comparisons that can never, or must always, hold: a bounded indicator against a level beyond its bounds."""
+"""Turns away comparisons that can never, or must always, hold: a bounded indicator against a level out of reach."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class TrainRequest:
 
     markets: bars of one timeframe with their features, ending where the day begins. window: the span whose block
     returns are scored (the last seven days). plan: the forward folds; None lays six over the last 60 % of the history.
-    jobs: Python threads, each with one native thread; it changes the time taken and nothing else.
+    trees: None gives each model its own size. jobs: Python threads, each with one native thread; it changes the time taken and nothing else.
     """
 
     markets: Sequence[Market]
@@ -38,7 +38,7 @@ class TrainRequest:
     seed: int = 0
     jobs: int = 1
     labels: LabelSettings = field(default_factory=LabelSettings)
-    trees: TreeSettings = field(default_factory=TreeSettings)
+    trees: TreeSettings | None = None
     plan: SplitPlan | None = None
 
 
@@ -100,7 +100,7 @@ def out_of_fold_predictions(
 ) -> OutOfFold:
     """One model's forward predictions alone, without a final fit or a backtest."""
     splits = model_splits(spec, data, plan)
-    return joined(spec.name, data, [fit_fold(spec, data, split, seed, trees or TreeSettings()) for split in splits])
+    return joined(spec.name, data, [fit_fold(spec, data, split, seed, trees) for split in splits])
 
 
 def model_splits(spec: ModelSpec, data: Dataset, plan: SplitPlan) -> list[Split]:

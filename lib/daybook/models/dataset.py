@@ -74,9 +74,10 @@ class Dataset:
         return Window(int(self.time[0]), int(max(market.bars.close_time[-1] for market in self.markets)))
 
     def usable(self, target: str) -> Bools:
-        """(N,) rows to learn a target from: its label counts and trailing volatility is known."""
-        known: Bools = self.labels[target].fit & np.isfinite(self.state.horizon_volatility)
-        return known
+        """(N,) rows to learn a target from: its label counts and the market's volatility is known."""
+        state = self.state
+        known: Bools = np.isfinite(state.horizon_volatility) & np.isfinite(state.recent_volatility)
+        return self.labels[target].fit & known
 
     def data_hash(self) -> str:
         """SHA-256 over every market's bars, the features and the label settings."""

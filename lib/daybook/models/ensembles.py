@@ -14,7 +14,7 @@ import numpy as np
 
 from daybook.core.arrays import Bools, Floats, Ints
 from daybook.core.time import Window
-from daybook.models.errors import SplitError
+from daybook.models.errors import SavedModelError, SplitError
 from daybook.models.out_of_fold import OutOfFold
 from daybook.models.splits import Split
 
@@ -61,6 +61,15 @@ class EnsembleFit:
         """All that is needed to predict again."""
         return {"format": "daybook-ensemble-1", "kind": self.kind, "scale": list(self.scale),
                 "weights": list(self.weights), "slope": self.slope, "intercept": self.intercept, "n": self.n}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> EnsembleFit:
+        """The fit that to_json gave; further keys are left alone. Raises SavedModelError for another format."""
+        if value.get("format") != "daybook-ensemble-1":
+            raise SavedModelError(f"ensemble: format {value.get('format')!r}, allowed is 'daybook-ensemble-1'. "
+                                  "Train the ensemble again.")
+        return cls(kind=value["kind"], scale=tuple(value["scale"]), weights=tuple(value["weights"]),
+                   slope=value["slope"], intercept=value["intercept"], n=value["n"])
 
 
 def fit_ensemble(kind: str, views: Floats, up: Bools, weight: Floats) -> EnsembleFit:

@@ -71,20 +71,20 @@ class OutOfFold:
                       self.weight[own], (self.row % horizon == 0)[own], horizon)
 
 
-def fit_rows(spec: ModelSpec, data: Dataset, train: Ints, seed: int, trees: TreeSettings) -> BoostedTrees:
+def fit_rows(spec: ModelSpec, data: Dataset, train: Ints, seed: int, trees: TreeSettings | None = None) -> BoostedTrees:
     """A model fitted to these rows of the dataset, on one native thread."""
     labels = data.labels[spec.name]
     learner = spec.learner(seed, trees)
-    targets = spec.learned(labels.value[train], data.state.horizon_volatility[train])
+    targets = spec.learned(labels.value[train], data.state.recent_volatility[train])
     with native_threads(1):
         return learner.fit(data.X[train], targets, labels.weight[train])
 
 
-def fit_fold(spec: ModelSpec, data: Dataset, split: Split, seed: int, trees: TreeSettings) -> FoldFit:
+def fit_fold(spec: ModelSpec, data: Dataset, split: Split, seed: int, trees: TreeSettings | None = None) -> FoldFit:
     """Fit one fold and predict its test rows; its seed depends on its test span, not on how many folds follow."""
     own_seed = derived_seed(seed, "models", spec.name, split.test_span.start_ms)
     learner = fit_rows(spec, data, split.train, own_seed, trees)
-    prediction = spec.restored(learner.predict(data.X[split.test]), data.state.horizon_volatility[split.test])
+    prediction = spec.restored(learner.predict(data.X[split.test]), data.state.recent_volatility[split.test])
     return FoldFit(split, prediction, spec.baseline(data, split.train, split.test))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ SUSPECT_ACCURACY = 0.58
 class ModelSpec:
     """One registered model.
 
-    learned turns label values and the trailing volatility of the horizon into what the loss is fitted to; restored
+    learned turns label values and the recent volatility of the horizon into what the loss is fitted to; restored
     turns a learner's prediction back into the label's unit. main_metric leads the scorecard; accuracy_metric, where
     there is one, is watched for leakage.
     """
@@ -38,10 +38,11 @@ class ModelSpec:
     main_metric: str
     accuracy_metric: str | None = None
     quantile: float | None = None
+    trees: TreeSettings = field(default_factory=TreeSettings)
 
-    def learner(self, seed: int, settings: TreeSettings) -> BoostedTrees:
-        """An unfitted learner of this model."""
-        return BoostedTrees(self.loss, seed, quantile=self.quantile, settings=settings)
+    def learner(self, seed: int, settings: TreeSettings | None = None) -> BoostedTrees:
+        """An unfitted learner of this model; settings None gives the model's own."""
+        return BoostedTrees(self.loss, seed, quantile=self.quantile, settings=settings or self.trees)
 
 
 def upper_class(value: Floats, scale: Floats) -> Floats:
@@ -55,18 +56,17 @@ def as_learned(raw: Floats, scale: Floats) -> Floats:
 
 
 def winsorised(value: Floats, scale: Floats) -> Floats:
-    """Returns in units of trailing volatility, pulled in to their own 1 % and 99 % quantiles.
+    """Values pulled in to their own 1 % and 99 % quantiles.
 
     scikit-learn's trees have no Huber loss. Its point is that a far return pulls no harder than a near one; forecasts
     of returns are so close to zero that the residual is the return, and bounding it bounds the pull the same way.
     """
-    scaled = value / scale
-    low, high = np.quantile(scaled, [WINSOR, 1.0 - WINSOR])
-    return np.clip(scaled, low, high)
+    low, high = np.quantile(value, [WINSOR, 1.0 - WINSOR])
+    return np.clip(value, low, high)
 
 
 def scaled_down(value: Floats, scale: Floats) -> Floats:
-    """A move in units of trailing volatility: trees can not reach beyond what they saw, volatility can."""
+    """A move in units of recent volatility: trees can not reach beyond what they saw, volatility can."""
     return value / scale
 
 
@@ -75,9 +75,9 @@ def scaled_up(raw: Floats, scale: Floats) -> Floats:
     return raw * scale
 
 
-def variance_ratio(value: Floats, scale: Floats) -> Floats:
-    """Realised variance over trailing variance."""
-    return np.exp(value) / scale**2
+def log_ratio(value: Floats, scale: Floats) -> Floats:
+    """Log of realised over recent variance."""
+    return value - 2.0 * np.log(scale)
 
 
 def log_variance(raw: Floats, scale: Floats) -> Floats:
@@ -101,7 +101,7 @@ MODELS: Mapping[str, ModelSpec] = {
             "pinball_skill", quantile=baselines.RISK_QUANTILE,
         ),
         ModelSpec(
-            "price", "What is the log return over the horizon?", "log return", "squared_error", winsorised, scaled_up,
+            "price", "What is the log return over the horizon?", "log return", "squared_error", winsorised, as_learned,
             baselines.zero_return, "zero return", metrics.return_metrics, "rank_ic", "sign_accuracy",
         ),
         ModelSpec(
@@ -110,8 +110,9 @@ MODELS: Mapping[str, ModelSpec] = {
             "b / (a + b) = 1/2", metrics.momentum_metrics, "accuracy_excess", "accuracy",
         ),
         ModelSpec(
-            "volatility", "How large is the realised variance over the horizon?", "log of expected variance", "gamma",
-            variance_ratio, log_variance, baselines.har_variance, "HAR", metrics.variance_metrics, "r2_versus_har",
+            "volatility", "How large is the realised variance over the horizon?", "log of expected variance", "log_mean",
+            log_ratio, log_variance, baselines.har_variance, "HAR", metrics.variance_metrics, "r2_versus_har",
+            trees=TreeSettings(iterations=60, learning_rate=0.05, min_leaf=300),
         ),
     )
 }

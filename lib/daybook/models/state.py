@@ -21,7 +21,8 @@ class MarketState:
     bar_volatility: root mean square log return of one bar over the trailing `volatility_window` bars.
     horizon_volatility: bar_volatility scaled to the horizon by the square root of time.
     past_return, slow_return: log return of the last horizon, and of the last 24 horizons.
-    har: (T, 3) log realised variance per horizon over the HAR windows.
+    har: (T, 3) log realised variance per horizon over the HAR windows. recent_volatility: its mean as a volatility of
+    the horizon, which follows a change of weather sooner than horizon_volatility does.
     """
 
     bar_volatility: Floats
@@ -29,6 +30,7 @@ class MarketState:
     past_return: Floats
     slow_return: Floats
     har: Floats
+    recent_volatility: Floats
 
 
 def market_state(bars: Bars, horizon: int, volatility_window: int) -> MarketState:
@@ -43,6 +45,7 @@ def market_state(bars: Bars, horizon: int, volatility_window: int) -> MarketStat
         past_return=trailing_return(bars, horizon),
         slow_return=trailing_return(bars, horizon * HAR_MULTIPLES[-1]),
         har=har,
+        recent_volatility=np.exp(har.mean(axis=1) / 2.0),
     )
 
 

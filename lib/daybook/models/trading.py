@@ -8,14 +8,14 @@ when a trend may be held.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from daybook.backtest import Metrics, Simulation, replay_bits
 from daybook.core.arrays import Bytes, Floats
-from daybook.core.time import Window
+from daybook.core.time import Window, bars_per_year
 from daybook.execution import Costs
 from daybook.models.dataset import Dataset
 from daybook.models.out_of_fold import OutOfFold
@@ -158,7 +158,7 @@ def backtest_rule(rule: Rule, prediction: Floats, desk: Desk) -> ModelBacktest:
         plain = _runs(rule.unfiltered, rule.gated, prediction, desk)
         baseline = float(np.mean([run.metrics.total_return for run in plain]))
     per_market = {symbol: _figures(run.metrics) for symbol, run in zip(desk.data.symbols, runs, strict=True)}
-    figures, reasons = _averaged(per_market, [run.metrics for run in runs])
+    figures, reasons = portfolio_figures(runs)
     card = BacktestCard(
         rule=rule.text, start_ms=desk.window.start_ms, end_ms=desk.window.end_ms,
         n_bars=sum(run.metrics.n_bars for run in runs), figures=figures, reasons=reasons, per_market=per_market,
@@ -179,19 +179,32 @@ def _figures(metrics: Metrics) -> dict[str, float | None]:
     return {name: None if (value := getattr(metrics, name)) is None else float(value) for name in FIGURES}
 
 
-def _averaged(
-    per_market: Mapping[str, Mapping[str, float | None]], metrics: list[Metrics]
-) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Means over markets, trades summed; undefined where one market's figure is, with that market's reason."""
-    figures: dict[str, float | None] = {}
-    reasons: dict[str, str] = {}
-    for name in FIGURES:
-        known: list[float] = []
-        for (symbol, own), found in zip(per_market.items(), metrics, strict=True):
-            value = own[name]
-            if value is None:
-                reasons.setdefault(name, f"{symbol}: {found.undefined.get(name, 'undefined')}")
-            else:
-                known.append(value)
-        figures[name] = None if name in reasons else sum(known) if name == "trades" else sum(known) / len(known)
-    return figures, reasons
+def portfolio_figures(runs: Sequence[Simulation]) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Figures of the same capital in each market, and the reason for each that is undefined.
+
+    Trades are pooled (count, win rate, profit factor); return, exposure, turnover and costs are means over markets;
+    Sharpe, Sortino and drawdown are those of the mean 60-minute block returns.
+    """
+    blocks = np.stack([run.block_returns("60m") for run in runs]).mean(axis=0)
+    equity = np.concatenate([[1.0], 1.0 + np.cumsum(blocks)])
+    pnl = np.concatenate([run.trades["pnl"].to_numpy(dtype=np.float64) for run in runs])
+    gains, losses = float(pnl[pnl > 0.0].sum()), float(-pnl[pnl < 0.0].sum())
+    mean, deviation = float(blocks.mean()), float(blocks.std(ddof=1)) if blocks.size > 1 else 0.0
+    downside = math.sqrt(float(np.mean(np.minimum(blocks, 0.0) ** 2)))
+    year = math.sqrt(bars_per_year("60m"))
+    figures: dict[str, float | None] = {
+        name: float(np.mean([getattr(run.metrics, name) for run in runs]))
+        for name in ("total_return", "exposure", "turnover", "costs_paid")
+    }
+    figures |= {
+        "max_drawdown": float(np.max(1.0 - equity / np.maximum.accumulate(equity))),
+        "trades": float(pnl.size),
+        "sharpe": mean / deviation * year if deviation > 0.0 else None,
+        "sortino": mean / downside * year if downside > 0.0 else None,
+        "win_rate": float(np.mean(pnl > 0.0)) if pnl.size else None,
+        "profit_factor": gains / losses if losses > 0.0 else None,
+    }
+    why = {"sharpe": "the equity never changed", "sortino": "no block lost money", "win_rate": "no trade was made",
+           "profit_factor": "no trade lost money"}
+    reasons = {name: "no trade was made" if not pnl.size else why[name] for name in why if figures[name] is None}
+    return {name: figures[name] for name in FIGURES}, reasons

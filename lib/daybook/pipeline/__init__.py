@@ -3,11 +3,9 @@
 The names here are what notebooks call; the runner is `daybook.pipeline.runner.run_day`.
 """
 
-import sys
+from daybook.core.quick_imports import skip_iri_grammar
 
-# jsonschema's optional `rfc3987_syntax` compiles a grammar when imported, and nbformat, papermill, scrapbook and
-# plotly all reach it: up to 3 s a process. The importer tolerates its absence, and no schema of ours checks IRIs.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+skip_iri_grammar()  # before papermill, nbformat, scrapbook or plotly are reached, in the runner and in every kernel
 
 from daybook.pipeline.day import Day, open_day  # noqa: E402
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -67,10 +68,13 @@ class _Run:
     log: RunLog
     say: Progress
     clock: _Clock
+    saving: threading.Lock = field(default_factory=threading.Lock)
 
     def save(self) -> None:
-        self.manifest.overhead_seconds = dict(sorted(self.clock.seconds.items()))
-        write_manifest(self.folder, self.manifest)
+        """Write the manifest; steps that run beside each other take turns."""
+        with self.saving:
+            self.manifest.overhead_seconds = dict(sorted(self.clock.seconds.items()))
+            write_manifest(self.folder, self.manifest)
 
 
 def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:

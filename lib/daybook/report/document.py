@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from daybook.core.files import read_json, write_json
+from daybook.core.quick_imports import skip_iri_grammar
 from daybook.report.errors import ReportError
-from daybook.report.quick_imports import skip_iri_grammar
 from daybook.report.sections import (
     ArchiveRow,
     Changes,

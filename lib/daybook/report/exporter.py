@@ -6,8 +6,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from daybook.core.quick_imports import skip_iri_grammar
 from daybook.report.notebook import Page
-from daybook.report.quick_imports import skip_iri_grammar
 from daybook.report.sanitise import chart_json, clean_html
 from daybook.report.views import TEMPLATES
 

@@ -102,7 +102,7 @@ def _traded(
         return backtest_rule(RULES[member.name], rows.prediction, replace(desk, rows=rows))
     known = {name: _known(rows) for name, rows in predictions.items()}
     card = read_json(saved / "ensembles" / f"{member.name}.json")
-    fit = EnsembleFit.from_json({name: value for name, value in card.items() if name != "members"})
+    fit = EnsembleFit.from_json(card)
     views = member_views(desk.data, {name: known[name] for name in card["members"]})
     rule: Rule = ENSEMBLE_RULE
     return backtest_rule(rule, fit.predict(views), desk)

@@ -36,7 +36,7 @@ def rank_and_report(day: Day) -> ReportStep:
     figures = {
         "verdict": report.headline.verdict,
         "strategies": len(report.strategies), "models": len(report.models), "ensembles": len(report.ensembles),
-        "entered": len(report.changes.entered), "left": len(report.changes.left),
+        "entered": len(ranking.updates["strategy"].entered), "left": len(ranking.updates["strategy"].archived),
         "best_score": None if best is None else best.score,
         "proven": sum(found.proven for found in ranking.verdicts.values()),
         "trials_today": ranking.trials.today, "trials_ever": ranking.trials.ever,
