@@ -29,7 +29,8 @@ class TrainRequest:
 
     markets: bars of one timeframe with their features, ending where the day begins. window: the span whose block
     returns are scored (the last seven days). plan: the forward folds; None lays six over the last 60 % of the history.
-    trees: None gives each model its own size. jobs: Python threads, each with one native thread; it changes the time taken and nothing else.
+    trees: None gives each model its own size. jobs: Python threads, each with one native thread; it changes the time
+    taken and nothing else.
     """
 
     markets: Sequence[Market]

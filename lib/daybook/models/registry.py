@@ -110,8 +110,9 @@ MODELS: Mapping[str, ModelSpec] = {
             "b / (a + b) = 1/2", metrics.momentum_metrics, "accuracy_excess", "accuracy",
         ),
         ModelSpec(
-            "volatility", "How large is the realised variance over the horizon?", "log of expected variance", "log_mean",
-            log_ratio, log_variance, baselines.har_variance, "HAR", metrics.variance_metrics, "r2_versus_har",
+            "volatility", "How large is the realised variance over the horizon?", "log of expected variance",
+            "log_mean", log_ratio, log_variance, baselines.har_variance, "HAR", metrics.variance_metrics,
+            "r2_versus_har",
             trees=TreeSettings(iterations=60, learning_rate=0.05, min_leaf=300),
         ),
     )

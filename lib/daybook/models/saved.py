@@ -13,11 +13,14 @@ from daybook.core.arrays import Floats
 from daybook.core.files import read_json, write_json, write_parquet, write_text
 from daybook.core.hashing import canonical_json, hash_file
 from daybook.features import FeatureTable
+from daybook.market.bars import Bars
 from daybook.models.daily import DayModels, TrainedModel
 from daybook.models.dataset import MARKET_COLUMN, Dataset
 from daybook.models.errors import SavedModelError
 from daybook.models.learners import BoostedTrees
+from daybook.models.registry import MODELS
 from daybook.models.scorecards import Card
+from daybook.models.state import market_state
 
 CARD = "card.json"
 TREES = "trees.json"
@@ -33,6 +36,7 @@ class ModelCard(Card):
     unit: str
     timeframe: str
     horizon_bars: int
+    volatility_window: int
     symbols: tuple[str, ...]
     features: tuple[str, ...]
     settings: dict[str, float | int | str | None]
@@ -57,18 +61,21 @@ class SavedModel:
         """A freshly trained model in its saved form."""
         return cls(_card(model, data, data_hash), model.learner)
 
-    def predict(self, symbol: str, features: FeatureTable) -> Floats:
-        """(T,) prediction at each bar's close, in the card's unit.
+    def predict(self, bars: Bars, features: FeatureTable) -> Floats:
+        """(T,) prediction at each bar's close, in the card's unit; NaN where the model needs volatility still unknown.
 
         Raises SavedModelError for a market that the model was not trained on; a feature that the table lacks raises
         UnknownFeatureError.
         """
+        symbol = bars.symbol
         if symbol not in self.card.symbols:
             raise SavedModelError(f"model {self.card.name}: {symbol} is not among its markets "
                                   f"({', '.join(self.card.symbols)}). Train it on {symbol} first.")
         names = [name for name in self.card.features if name != MARKET_COLUMN]
         code = np.full(len(features), self.card.symbols.index(symbol), dtype=np.float32)
-        return self.learner.predict(np.column_stack([features.select(names).values, code]))
+        raw = self.learner.predict(np.column_stack([features.select(names).values, code]))
+        state = market_state(bars, self.card.horizon_bars, self.card.volatility_window)
+        return MODELS[self.card.name].restored(raw, state.recent_volatility)
 
 
 def save_model(model: SavedModel, folder: Path) -> Path:
@@ -85,6 +92,9 @@ def load_model(folder: Path) -> SavedModel:
     except ValidationError as error:
         raise SavedModelError(f"{folder / CARD}: not a model card ({error.errors()[0]['msg']}). "
                               "Restore the file or train the model again.") from None
+    if card.name not in MODELS:
+        raise SavedModelError(f"{folder / CARD}: no model is called {card.name!r}, registered are {', '.join(MODELS)}. "
+                              "Load it with the version that saved it, or train again.")
     trees = folder / TREES
     if not trees.is_file():
         raise SavedModelError(f"{trees}: file is missing. Restore it or train the model again.")
@@ -141,7 +151,8 @@ def _card(model: TrainedModel, data: Dataset, data_hash: str) -> ModelCard:
     text = _trees_text(model.learner)
     return ModelCard(
         name=model.spec.name, identity=model.scorecard.identity, target=model.spec.question, unit=model.spec.unit,
-        timeframe=data.timeframe, horizon_bars=data.settings.horizon, symbols=data.symbols, features=data.names,
+        timeframe=data.timeframe, horizon_bars=data.settings.horizon, features=data.names,
+        volatility_window=data.settings.volatility_window, symbols=data.symbols,
         settings=model.learner.described(), seed=model.seed, train_start_ms=model.train_span.start_ms,
         train_end_ms=model.train_span.end_ms, n_train=model.scorecard.n_train, data_sha256=data_hash,
         trees_sha256=hashlib.sha256(text.encode()).hexdigest(),

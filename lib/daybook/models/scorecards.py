@@ -49,7 +49,8 @@ class FoldCard(Card):
 class BacktestCard(Card):
     """Out-of-fold signals through the kernel, after costs.
 
-    figures: of the same capital in each market, None with a reason where undefined. per_market: by symbol. baseline: total return of the same rule without the model, where there is such a rule.
+    figures: of the same capital in each market, None with a reason where undefined. per_market: by symbol. baseline:
+    total return of the same rule without the model, where there is such a rule.
     """
 
     rule: str
