@@ -25,7 +25,7 @@ from daybook.design.words import family, rationale, slug
 from daybook.strategy import Strategy
 
 TOURNAMENT = 3
-CLONES = 2
+CLONES = 3
 """Breeders of one structure."""
 PER_STRUCTURE = 2
 """Members one structure may have among the pool and the candidates together."""
