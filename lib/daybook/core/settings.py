@@ -107,8 +107,8 @@ class Settings(BaseSettings):
     replace_margin: float = parameter(2.0, "score points", "by how much a newcomer must beat an incumbent",
                                       ge=0, le=100, allow_inf_nan=False)
     designs: int = parameter(3, "specs", "new strategies a day once the pool is full", ge=0, le=50)
-    population: int = parameter(32, "specs", "population of the evolutionary search", ge=8, le=500)
-    generations: int = parameter(4, "rounds", "generations of the evolutionary search", ge=1, le=50)
+    population: int = parameter(48, "specs", "population of the evolutionary search", ge=8, le=500)
+    generations: int = parameter(5, "rounds", "generations of the evolutionary search", ge=1, le=50)
     tuning_draws: int = parameter(8, "draws", "parameter sets tried per candidate", ge=1, le=200)
     model_timeframe: Timeframe = parameter("5m", "bar length", "timeframe the models are trained on")
     horizon_bars: int = parameter(12, "bars", "how far ahead the models look", ge=1, le=288)

@@ -79,7 +79,7 @@ def _predicted(model: SavedModel, data: Dataset, rows: OutOfFold) -> Floats:
     prediction = np.full(rows.position.size, np.nan)
     for code, market in enumerate(data.markets):
         own = rows.market == code
-        prediction[own] = model.predict(market.bars.symbol, market.features)[rows.row[own]]
+        prediction[own] = model.predict(market.bars, market.features)[rows.row[own]]
     return prediction
 
 

@@ -122,16 +122,16 @@ def _ledger(day: Day, trained: DayModels) -> TrialLedger:
 
 def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger: TrialLedger) -> TrainStep:
     rows = {kind: _rows(day, _cards(trained, kind), results) for kind in ("model", "ensemble")}
-    flags = [f"{card.name}: {flag}" for card in trained.scorecards for flag in card.flags]
+    leaks = [card.name for card in trained.scorecards if any("leakage" in flag for flag in card.flags)]
     beating = [card.name for card in _cards(trained, "model") if _beats(card)]
     direction = next(card for card in trained.scorecards if card.name == "direction")
     accuracy = direction.metrics["balanced_accuracy"]
     best = max((r.score for r in results.values() if r.score is not None), default=None)
     text = (
         f"{len(beating)} of 5 models beat their baseline out of fold ({', '.join(beating) or 'none'}); "
-        f"{'no leak is suspected' if not flags else 'look at the flags first: ' + '; '.join(flags)}."
+        + ("no accuracy is suspiciously high." if not leaks else f"a leak is suspected in {', '.join(leaks)}.")
     )
-    headline = Headline(verdict=text, tone="warn" if flags else "neutral", figures=(
+    headline = Headline(verdict=text, tone="warn" if leaks else "neutral", figures=(
         Metric(name="direction, balanced accuracy", value=accuracy.value, n=accuracy.n, n_unit="rows", baseline=0.5,
                baseline_name="chance", reason=accuracy.reason),
         Metric(name="models beating their baseline", value=len(beating), n=5, n_unit="models"),
@@ -141,7 +141,7 @@ def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger:
     ))
     figures = {
         "verdict": text, "models": len(rows["model"]), "ensembles": len(rows["ensemble"]), "beating": len(beating),
-        "balanced_accuracy": accuracy.value, "best_score": best, "trials": len(ledger), "flags": len(flags),
+        "balanced_accuracy": accuracy.value, "best_score": best, "trials": len(ledger), "suspected_leaks": len(leaks),
     }
     return TrainStep(headline, rows["model"], rows["ensemble"], _calibration(trained), _backtests(trained, results),
                      _curves(day, trained), figures)
