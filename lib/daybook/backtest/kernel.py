@@ -40,7 +40,6 @@ Levels: TypeAlias = tuple[float, float, int]
 """Stop loss and take profit as fractions of the entry fill, maximum holding in bars; 0 = off."""
 Record: TypeAlias = tuple[Floats, Floats]
 """(2, T) equity and signed quantity at each close, and the (T, len(LEDGER)) trade ledger; both are written."""
-_Extremes: TypeAlias = tuple[float, float, float]
 _Sums: TypeAlias = tuple[float, float, float, float, float]
 
 ROUNDING: Final = 1e-12
@@ -53,15 +52,11 @@ _ACCOUNT: Final = 17
 
 # Bits that may change a short, a flat and a long position, at [side + 1].
 _WATCH: Final = np.array([SHORT_EXIT | LONG_ENTRY, LONG_ENTRY | SHORT_ENTRY, LONG_EXIT | SHORT_ENTRY], dtype=np.uint8)
-_BLOCK: Final = 16
-"""Bars that are looked at together where hardly any of them matters."""
+_NEVER: Final = -1
 
 # The functions of this file are one compilation unit: numba's disk cache of a caller does not notice a change in
 # another file's callee, so they must stay together.
 _compiled = njit(cache=True, error_model="numpy", nogil=True)
-# Sums over many bars may be taken in another order, so that the processor adds several bars at once: always the same
-# on one machine, equal to fifteen digits between two.
-_summing = njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc"})
 
 
 @_compiled
@@ -137,94 +132,22 @@ def _touched(side: int, first: float, low: float, high: float, lower: float, upp
 
 
 @_compiled
-def _next_flag(bits: Bytes, t: int, stop: int, watch: int) -> int:
-    """The first bar in [t, stop) with a bit to act on, or stop."""
-    while t + _BLOCK <= stop:
-        seen = 0
-        for i in range(t, t + _BLOCK):
-            seen |= bits[i]
-        if seen & watch:
-            break
-        t += _BLOCK
-    while t < stop and (bits[t] & watch) == 0:
-        t += 1
-    return t
+def _add_return(sums: _Sums, change: float) -> _Sums:
+    """Add one bar's return to the sums of its powers and of its squared losses."""
+    s1, s2, s3, s4, downside = sums
+    square = change * change
+    loss = square if change < 0.0 else 0.0
+    return s1 + change, s2 + square, s3 + square * change, s4 + square * square, downside + loss
 
 
 @_compiled
-def _next_touch(lows: Floats, highs: Floats, t: int, stop: int, lower: float, upper: float) -> int:
-    """The first bar in [t, stop) that touches a level, or stop."""
-    while t < stop and lows[t] > lower and highs[t] < upper:
-        t += 1
-    return t
-
-
-@_compiled
-def _follow(
-    closes: Floats, start: int, stop: int, base: float, signed: float, extremes: _Extremes
-) -> tuple[int, _Extremes]:
-    """Follow (peak, trough, drawdown) over bars [start, stop) of one position; ends early before a ruinous close.
-
-    The trough is the equity below which the drawdown grows, so few blocks need to be looked at bar by bar, and few
-    bars a division. An equity of 0 or less always lies below it.
-    """
-    peak, trough, drawdown = extremes
-    t = start
-    while t < stop:
-        end = min(t + _BLOCK, stop)
-        leaves = False
-        for i in range(t, end):
-            value = base + signed * closes[i]
-            leaves |= (value > peak) | (value < trough)
-        if leaves:
-            for i in range(t, end):
-                value = base + signed * closes[i]
-                if value <= 0.0:
-                    return i, (peak, trough, drawdown)
-                if value > peak:
-                    peak, trough = value, value * (1.0 - drawdown)
-                elif value < trough:
-                    drawdown, trough = 1.0 - value / peak, value
-        t = end
-    return stop, (peak, trough, drawdown)
-
-
-@_compiled
-def _deepened(extremes: _Extremes, value: float) -> _Extremes:
-    """(peak, trough, drawdown) after one more equity."""
-    peak, trough, drawdown = extremes
+def _deepen(value: float, peak: float, trough: float, drawdown: float) -> tuple[float, float, float]:
+    """Follow (peak, trough, drawdown): below the trough the drawdown grows, so that few bars need a division."""
     if value > peak:
         return value, value * (1.0 - drawdown), drawdown
     if value < trough:
         return peak, value, 1.0 - value / peak
-    return extremes
-
-
-@_summing
-def _span_sums(closes: Floats, start: int, stop: int, base: float, signed: float) -> _Sums:
-    """Sums of the powers of the returns of bars [start, stop), and of their squared losses, in one position."""
-    s1 = s2 = s3 = s4 = downside = 0.0
-    for t in range(start, stop):
-        change = (base + signed * closes[t]) / (base + signed * closes[t - 1]) - 1.0
-        square = change * change
-        s1 += change
-        s2 += square
-        s3 += square * change
-        s4 += square * square
-        downside += square if change < 0.0 else 0.0
-    return s1, s2, s3, s4, downside
-
-
-@_compiled
-def _added(a: _Sums, b: _Sums) -> _Sums:
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]
-
-
-@_compiled
-def _powers(change: float) -> _Sums:
-    """What one bar's return adds to the sums."""
-    square = change * change
-    return change, square, square * change, square * square, square if change < 0.0 else 0.0
+    return peak, trough, drawdown
 
 
 @_compiled
@@ -264,69 +187,60 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
     """Simulate one strategy over one tape of T >= 1 bars.
 
     bits: (T,) uint8, decided at each close. out: (len(METRICS),) float64, written. record: written unless None.
-    The loop goes from event to event; the quiet bars between two are taken as a span.
     """
     opens, highs, lows, closes, side_costs = tape
+    stop_loss, take_profit, max_holding = stops
     last = closes.size - 1
     account = np.zeros(_ACCOUNT)
     account[_FEE], account[_FIXED_QUANTITY], account[_REALISED] = terms[0], terms[1], 1.0
-    side, due, lower, upper = 0, last + 1, -np.inf, np.inf
-    base, signed, equity, extremes = 1.0, 0.0, 1.0, (1.0, 1.0, 0.0)
+    side, due, watch, lower, upper = 0, _NEVER, _WATCH[1], -np.inf, np.inf
+    base, signed, equity, peak, trough, drawdown = 1.0, 0.0, 1.0, 1.0, 1.0, 0.0
     sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+    held = 0
     if record is not None:
         record[0][0], record[0][1] = 1.0, 0.0
-    t = _next_flag(bits, 0, last, _WATCH[1]) + 1
-    while t <= last:
-        wanted = wanted_side(bits[t - 1], side)
-        reason = _REVERSE if wanted != 0 else _SIGNAL
-        if wanted == side and t == due:
-            wanted, reason = 0, _TIME
-        if wanted != side:
-            if side != 0:
-                _leave(account, record, t, opens[t], side_costs[t], reason)
-            side, signed, base = wanted, 0.0, account[_REALISED]
-            if side != 0:
-                _enter(account, t, side, opens[t], side_costs[t])
-                lower, upper = _levels(side, account[_ENTRY_PRICE], stops[0], stops[1])
-                due = t + stops[2] if stops[2] > 0 else last + 1
-                signed = account[_SIGNED]
-                base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
-        # Bars [t, event) are quiet; bar `event` may touch a level, ruin or end, or is followed by an action.
-        event = t
+    for t in range(1, last + 1):
+        if (bits[t - 1] & watch) != 0 or t == due:
+            wanted = wanted_side(bits[t - 1], side)
+            reason = _REVERSE if wanted != 0 else _SIGNAL
+            if wanted == side and t == due:
+                wanted, reason = 0, _TIME
+            if wanted != side:
+                if side != 0:
+                    _leave(account, record, t, opens[t], side_costs[t], reason)
+                side, due, watch, signed, base = wanted, _NEVER, _WATCH[wanted + 1], 0.0, account[_REALISED]
+                if side != 0:
+                    _enter(account, t, side, opens[t], side_costs[t])
+                    lower, upper = _levels(side, account[_ENTRY_PRICE], stop_loss, take_profit)
+                    due = t + max_holding if max_holding > 0 else _NEVER
+                    signed = account[_SIGNED]
+                    base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
+        elif side == 0 and equity == base:
+            if record is not None:
+                record[0][0, t] = equity
+            continue
         if side != 0:
-            event = _next_flag(bits, t, min(last, due - 1), _WATCH[side + 1])
-            if stops[0] > 0.0 or stops[1] > 0.0:
-                event = _next_touch(lows, highs, t, event, lower, upper)
-            event, extremes = _follow(closes, t, event, base, signed, extremes)
-            if event > t:
-                sums = _added(sums, _powers((base + signed * closes[t]) / equity - 1.0))
-                sums = _added(sums, _span_sums(closes, t + 1, event, base, signed))
-                equity = base + signed * closes[event - 1]
-                if record is not None:
-                    record[0][0, t:event], record[0][1, t:event] = base + signed * closes[t:event], signed
-            account[_HELD] += event - t + 1
-            if lows[event] <= lower or highs[event] >= upper:
-                price, reason = _touched(side, opens[event], lows[event], highs[event], lower, upper)
-                _leave(account, record, event, price, side_costs[event], reason)
-                side, signed, base = 0, 0.0, account[_REALISED]
-        value = base + signed * closes[event]
-        ruined = value <= 0.0
-        if side != 0 and (ruined or event == last):
-            _leave(account, record, event, closes[event], side_costs[event], _RUIN if ruined else _END)
-            side, signed, value = 0, 0.0, account[_REALISED]
-        sums = _added(sums, _powers(value / equity - 1.0))
-        extremes = _deepened(extremes, value)
+            held += 1
+            if lows[t] <= lower or highs[t] >= upper:
+                price, reason = _touched(side, opens[t], lows[t], highs[t], lower, upper)
+                _leave(account, record, t, price, side_costs[t], reason)
+                side, due, watch, signed, base = 0, _NEVER, _WATCH[1], 0.0, account[_REALISED]
+        value = base + signed * closes[t]
+        if value <= 0.0 or (t == last and side != 0):
+            account[_RUINED] = 1.0 if value <= 0.0 else 0.0
+            if side != 0:
+                _leave(account, record, t, closes[t], side_costs[t], _RUIN if value <= 0.0 else _END)
+            signed, value = 0.0, account[_REALISED]
+        sums = _add_return(sums, value / equity - 1.0)
+        peak, trough, drawdown = _deepen(value, peak, trough, drawdown)
         equity = value
-        t = event + 1
-        if side == 0:
-            lower, upper, due = -np.inf, np.inf, last + 1
-            t = _next_flag(bits, event, last, _WATCH[1]) + 1
         if record is not None:
-            record[0][0, event:], record[0][1, event] = value, signed
-        if ruined:
-            account[_RUINED] = 1.0
+            record[0][0, t], record[0][1, t] = value, signed
+        if account[_RUINED] != 0.0:
+            if record is not None:
+                record[0][0, t:] = value
             break
-    account[_DRAWDOWN] = extremes[2]
+    account[_HELD], account[_DRAWDOWN] = held, drawdown
     _write_metrics(out, account, sums, last + 1, terms[2])
 
 
