@@ -128,6 +128,16 @@ def test_every_evaluation_is_reported_in_order() -> None:
     assert len(seen) == len(set(seen)) == 18 + 2 * 16
 
 
+def test_every_refusal_is_reported_with_its_reason() -> None:
+    result = propose(request(generations=4))
+    reasons = {refusal.reason.split(" (")[0] for refusal in result.refused}
+    assert {"already known", "behaves like a known design", "never trades on the probe"} <= reasons
+    evaluated = {evaluation.strategy.identity for evaluation in result.evaluated}
+    met = {refusal.against for refusal in result.refused if refusal.reason.startswith("behaves")}
+    assert met <= evaluated
+    assert not {refusal.identity for refusal in result.refused if refusal.reason != "already known"} & evaluated
+
+
 def test_of_equal_scores_the_simpler_wins() -> None:
     result = propose(request(score=lambda strategies: [50.0] * len(strategies), wanted=3))
     sizes = [evaluation.strategy.complexity for evaluation in result.evaluated]

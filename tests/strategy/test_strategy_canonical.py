@@ -84,6 +84,8 @@ SAME = [
                                                              "correlation(volume, close, 9) > 0.5"),
     ("close + -1 * atr(14) > low", "close - atr(14) > low"),
     ("close - -2 * atr(14) > low", "close + 2 * atr(14) > low"),
+    ("not (rsi(close, 14) < 30)", "rsi(close, 14) >= 30"), ("not (rsi(close, 14) <= 30)", "rsi(close, 14) > 30"),
+    ("not (rsi(close, 14) >= 30)", "rsi(close, 14) < 30"), ("not (hour == 3)", "hour != 3"),
     ("volatility(20) > 0.01", "std(return_1, 20) > 0.01"), ("not not london", "london"),
 ]
 

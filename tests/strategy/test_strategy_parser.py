@@ -16,6 +16,8 @@ ATTACKS = [
     "__import__('os').system('id')", "close.__class__", "close.real > 1", "(lambda: close)() > open",
     "[c for c in close]", "{close: 1}", "(c := close) > open", "f'{close}' > open", "'close' > open", '"close" > open',
     "close[0] > open", "sma(close, window=5) > close", "sma(*close) > close", "sma(**close) > close",
+    "sma(close, 14, **close) > close",
+    "sma(close, 14, *close) > close",
     "10**10**10 > close", "close @ open", "close // open > 1", "close % open > 1", "close << 3 > 1", "~close > 1",
     "close if close > open else open", "close > open; close", "close > open\nimport os", "close > open # fine",
     "eval(close) > 1", "exec(close) > 1", "open('/etc/passwd') > 1", "print(close) > 1", "getattr(close, high) > 1",

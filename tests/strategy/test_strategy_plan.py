@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daybook.market.bars import Bars
-from daybook.strategy import SignalPlan, parse_expression, parse_spec, positions_from_bits, signal_bits
+from daybook.strategy import SignalPlan, SpecError, parse_expression, parse_spec, positions_from_bits, signal_bits
 from daybook.strategy.fields import session_mask
 
 DAY = 1_704_672_000_000
@@ -133,6 +133,14 @@ def test_equal_columns_are_computed_once_whatever_parameters_are_called() -> Non
     known = len(plan._row_of)
     plan.bits(parse_spec({"name": "x", "long_entry": "rsi(close, 20) < 25", "max_holding": 3}))
     assert len(plan._row_of) == known
+
+
+def test_a_row_in_use_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daybook.strategy.plan._FEWEST_ROWS", 3)
+    plan = SignalPlan(random_tape(100), memory_bytes=1)
+    assert plan.bits(parse_spec({"name": "t", "long_entry": "close > sma(close, 5)", "max_holding": 3})).any()
+    with pytest.raises(SpecError, match="more than 3 columns are needed at once"):
+        plan.bits(parse_spec({"name": "t", "long_entry": "sma(high, 6) > sma(open, 6)", "max_holding": 3}))
 
 
 def test_output_row_is_reused_when_given() -> None:

@@ -91,6 +91,18 @@ def test_hostile_json_is_refused_at_once(text: str) -> None:
     assert time.perf_counter() - started < 1.0
 
 
+def test_otherwise_good_json_with_a_key_twice_or_a_nan_is_refused() -> None:
+    good = json.dumps(spec())
+    for key, again in (("name", '"other"'), ("stop_loss", "0.5")):
+        with pytest.raises(SpecError, match=f"key '{key}' stands there twice"):
+            parse_spec(f'{good[:-1]}, "{key}": {again}}}')
+    with pytest.raises(SpecError, match="key 'default' stands there twice"):
+        parse_spec(good.replace('"default": 14', '"default": 14, "default": 15'))
+    for value in ("NaN", "Infinity", "-Infinity", "1e999"):
+        with pytest.raises(SpecError):
+            parse_spec(good.replace('"stop_loss": 0.02', f'"stop_loss": {value}'))
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(SpecError, match="UTF-8"):
         parse_spec(b'{"name": "\xff"}')

@@ -12,6 +12,7 @@ from daybook.core.arrays import Bytes, Floats
 from daybook.market.bars import Bars
 from daybook.strategy.bits_kernel import run_program
 from daybook.strategy.compiled import Strategy, warmup
+from daybook.strategy.errors import SpecError
 from daybook.strategy.fields import FIELDS
 from daybook.strategy.kinds import Kind
 from daybook.strategy.nodes import Call, Field, Node, Number, Parameter
@@ -109,9 +110,15 @@ class SignalPlan:
         return row
 
     def _take(self, key: Hashable) -> int:
-        """A row for a new column: a free one, or that of the least recently used column not in use now."""
+        """A row for a new column: a free one, or that of the least recently used column.
+
+        Raises SpecError rather than reuse a row that the evaluation under way still reads.
+        """
         if not self._free:
-            oldest = next(known for known in self._row_of if known not in self._pinned)
+            oldest = next(iter(self._row_of))
+            if oldest in self._pinned:
+                raise SpecError(f"{self.bars.name}: more than {self._arena.shape[0]} columns are needed at once. "
+                                "Raise memory_bytes or split the expression.")
             self._free.append(self._row_of.pop(oldest))
             del self._warmup_of[oldest]
         row = self._free.pop()
