@@ -39,7 +39,7 @@ day: setup ## run one research day on the built-in market; ends with the report'
 	@$(BIN)/python run_daily.py $(DAY_ARGS)
 
 test: setup lint ## lint, types, layers and every test
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nbmake --nbmake-timeout=600 $(PYTEST_ARGS) $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nbmake --nbmake-timeout=600 $(PYTEST_ARGS) $(TESTS)
 
 lint: setup ## ruff, mypy, layers, bandit, notebooks without outputs, no secrets
 	@$(BIN)/ruff check .

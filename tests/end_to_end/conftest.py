@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 from days import CANARY, Place
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Two consecutive days on the built-in market, with secrets in the environment."""
-    here = Place(tmp_path_factory.mktemp("place"))
-    for day in ("2026-01-15", "2026-01-16"):
-        here.day("--date", day, ANTHROPIC_API_KEY=CANARY, DAYBOOK_ANTHROPIC_API_KEY=CANARY)
+    """Two consecutive days on the built-in market, with secrets in the environment; made once for all test workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    here = Place(shared / "two-days" / "place")
+    with FileLock(shared / "two-days.lock"):
+        if not here.root.exists():
+            here.root.mkdir(parents=True)
+            for day in ("2026-01-15", "2026-01-16"):
+                here.day("--date", day, ANTHROPIC_API_KEY=CANARY, DAYBOOK_ANTHROPIC_API_KEY=CANARY)
     return here

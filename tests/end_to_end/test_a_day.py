@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from days import CANARY, Place, without_timings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 FIRST, SECOND = "2026-01-15/01", "2026-01-16/01"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from days import TINY, Place, without_timings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 RUN = "2026-01-15/01"
 KILLS = int(os.environ.get("KILLS", "3"))
 
