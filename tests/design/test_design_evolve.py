@@ -74,6 +74,16 @@ def test_a_cold_start_fills_the_pool_with_diverse_sound_specs() -> None:
         assert candidate.spec.name.endswith(candidate.strategy.identity[:4])
 
 
+def test_one_structure_each_still_lets_the_search_refine() -> None:
+    pool = tuple(Parent(strategy, 50.0) for strategy in seed_templates())
+    result = propose(request(wanted=10, per_structure=1, parents=pool))
+    structures = [candidate.strategy.structure_hash for candidate in result.candidates]
+    assert len(set(structures)) == len(structures) == 10
+    assert not set(structures) & {parent.strategy.structure_hash for parent in pool}
+    tried = [evaluation.strategy.structure_hash for evaluation in result.evaluated]
+    assert len(set(tried)) < len(tried)
+
+
 def test_nothing_is_proposed_twice_by_hash_or_by_behaviour() -> None:
     first = propose(request(wanted=8))
     pool = tuple(Parent(candidate.strategy, candidate.score) for candidate in first.candidates)

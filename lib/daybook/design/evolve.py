@@ -27,8 +27,6 @@ from daybook.strategy import Strategy
 TOURNAMENT = 3
 CLONES = 3
 """Breeders of one structure."""
-PER_STRUCTURE = 2
-"""Members one structure may have among the pool and the candidates together."""
 LIKENESS_FREE, LIKENESS_COST = 0.7, 60.0
 """Position correlation with a chosen candidate above 0.7 costs score points: 18 at 1.0."""
 _TRIES = 40
@@ -191,7 +189,7 @@ def _chosen(search: _Search) -> tuple[Candidate, ...]:
     chosen: list[_Member] = []
     for family_cap in (max(1, math.ceil(wanted / 5)), wanted):
         while len(chosen) < wanted:
-            open_to = [one for one in left if structures[one.strategy.structure_hash] < PER_STRUCTURE
+            open_to = [one for one in left if structures[one.strategy.structure_hash] < search.request.per_structure
                        and families[family(one.strategy)] < family_cap]
             if not open_to:
                 break

@@ -35,7 +35,8 @@ class DesignRequest:
     seed, stream: the same two give the same designs. wanted: candidates to return. parents: the pool. known: further
     strategies whose behaviour must not be repeated (the archive); known_identities: identities alone. probes: bars on
     which behaviour is compared, one table a timeframe. complexity_cost: score points that each node costs.
-    population: designs evaluated a generation.
+    population: designs evaluated a generation. per_structure: members one structure may have among the parents and the
+    candidates together (inside the search `rules.most_alike` may, so that a good idea can be refined).
     """
 
     score: ScoreFunction
@@ -50,12 +51,13 @@ class DesignRequest:
     population: int = 32
     generations: int = 4
     complexity_cost: float = 0.1
+    per_structure: int = 2
     rules: GateRules = field(default_factory=GateRules)
 
     def __post_init__(self) -> None:
         if not self.probes or not any(len(bars) for bars in self.probes):
             raise DesignError("design: no probe bars given; behaviour cannot be compared without them.")
-        for name, lowest in (("wanted", 0), ("population", 1), ("generations", 0)):
+        for name, lowest in (("wanted", 0), ("population", 1), ("generations", 0), ("per_structure", 1)):
             if getattr(self, name) < lowest:
                 raise DesignError(f"design: {name} is {getattr(self, name)}, allowed is {lowest} or more.")
         if not 0.0 <= self.complexity_cost < float("inf"):
