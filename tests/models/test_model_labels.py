@@ -120,7 +120,7 @@ def test_a_driftless_market_continues_as_often_as_it_reverts():
 @settings(max_examples=8, deadline=None)
 @given(cut=st.integers(30, 118), seed=st.integers(0, 99))
 def test_a_known_label_never_changes_and_is_not_known_early(target, cut, seed):
-    """What a prefix of the bars knows, the whole agrees with; and what the whole calls known by then, a prefix knows."""
+    """What a prefix knows, the whole agrees with; what the whole calls known by then, the prefix knows."""
     bars = bars_of_returns("AAAUSDT", generator(seed, "labels").normal(0, 2e-3, 120))
     setting = LabelSettings(horizon=5, volatility_window=12)
     whole, prefix = label(target, bars, setting), label(target, bars.rows(0, cut), setting)
