@@ -86,7 +86,8 @@ def _searched(day: Day, pool: Sequence[Strategy], evaluated: list[Screened]) -> 
         timeframes=tuple(day.settings.timeframes),
         population=max(day.settings.population, wanted(day)),
         generations=day.settings.generations,
-        rules=GateRules(most_alike=1, longest_warmup=_longest_warmup(day)),
+        per_structure=1,
+        rules=GateRules(longest_warmup=_longest_warmup(day)),
     ))
 
 
