@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from daybook.core.seeds import generator
-from daybook.models.ensembles import KINDS, fit_ensemble, walk_forward
-from daybook.models.errors import SplitError
+from daybook.models.ensembles import KINDS, EnsembleFit, fit_ensemble, walk_forward
+from daybook.models.errors import SavedModelError, SplitError
 from daybook.models.out_of_fold import OutOfFold
 from daybook.models.scorecards import FoldCard
 
@@ -106,3 +107,23 @@ def test_too_few_rows_are_counted():
     rows, views = rows_and_views()
     with pytest.raises(SplitError, match="20 rows to learn from"):
         fit_ensemble("stacking", views[:20], rows.label[:20] > 0, rows.weight[:20])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_ensemble_reads_back_and_predicts_the_same(kind):
+    rows, views = rows_and_views()
+    fit = fit_ensemble(kind, views, rows.label > 0, rows.weight)
+    loaded = EnsembleFit.from_json(json.loads(json.dumps(fit.to_json() | {"members": ["a", "b", "c"]})))
+    assert loaded == fit
+    assert np.array_equal(loaded.predict(views), fit.predict(views))
+
+
+@pytest.mark.parametrize("harm", [
+    {"format": "other"}, {"kind": "oracle"}, {"weights": [1.0]}, {"scale": [1.0, 0.0, 1.0]}, {"slope": float("nan")},
+    {"n": None},
+])
+def test_a_saved_ensemble_that_is_not_sound_is_refused(harm):
+    rows, views = rows_and_views()
+    value = fit_ensemble("weighted", views, rows.label > 0, rows.weight).to_json()
+    with pytest.raises(SavedModelError, match="saved ensemble"):
+        EnsembleFit.from_json(value | harm)

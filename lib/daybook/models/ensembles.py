@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daybook.core.arrays import Bools, Floats, Ints
 from daybook.core.time import Window
@@ -64,12 +65,38 @@ class EnsembleFit:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EnsembleFit:
-        """The fit that to_json gave; further keys are left alone. Raises SavedModelError for another format."""
-        if value.get("format") != "daybook-ensemble-1":
-            raise SavedModelError(f"ensemble: format {value.get('format')!r}, allowed is 'daybook-ensemble-1'. "
-                                  "Train the ensemble again.")
-        return cls(kind=value["kind"], scale=tuple(value["scale"]), weights=tuple(value["weights"]),
-                   slope=value["slope"], intercept=value["intercept"], n=value["n"])
+        """The fit that to_json gave; further keys are left alone. Raises SavedModelError when it is not sound."""
+        try:
+            saved = SavedEnsemble.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "weights"
+            raise SavedModelError(
+                f"saved ensemble: {place}: {first['msg']}. Restore the file or train the ensemble again."
+            ) from None
+        return cls(saved.kind, saved.scale, saved.weights, saved.slope, saved.intercept, saved.n)
+
+
+class SavedEnsemble(BaseModel):
+    """The JSON form of EnsembleFit: finite figures, one scale and one weight a member, positive scales."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    format: Literal["daybook-ensemble-1"]
+    kind: Kind
+    scale: tuple[float, ...] = Field(min_length=1)
+    weights: tuple[float, ...] = Field(min_length=1)
+    slope: float
+    intercept: float
+    n: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if len(self.scale) != len(self.weights):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.scale)} scales")
+        if min(self.scale) <= 0.0:
+            raise ValueError("a scale is not positive")
+        return self
 
 
 def fit_ensemble(kind: str, views: Floats, up: Bools, weight: Floats) -> EnsembleFit:
