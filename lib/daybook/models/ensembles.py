@@ -149,9 +149,7 @@ def walk_forward(kind: str, views: Floats, rows: OutOfFold, embargo_ms: int) -> 
     known: Bools = np.asarray(np.isfinite(views).all(axis=1))
     fits, splits = [], []
     for card in rows.folds[1:]:
-        train = np.flatnonzero(
-            rows.scored & known & (rows.fold < card.fold) & (rows.known_at <= card.test_start_ms - embargo_ms)
-        )
+        train = np.flatnonzero(rows.scored & known & (rows.known_at <= card.test_start_ms - embargo_ms))
         test = np.flatnonzero((rows.fold == card.fold) & known)
         fit, equal = (_fit_rows(each, views, rows, train) for each in (kind, "equal"))
         prediction[test], baseline[test] = fit.predict(views[test]), equal.predict(views[test])
