@@ -22,10 +22,10 @@ SMALL = {
 }
 
 
-def market_settings(root: Path, mode: str, seed: int) -> Settings:
-    """Settings of a small day on one kind of built-in market."""
-    given = {**SMALL, "market_mode": mode, "seed": seed, "data": root / "data", "runs": root / "runs"}
-    return load_settings(given, environment={})
+def market_settings(root: Path, mode: str, seed: int, **given: object) -> Settings:
+    """Settings of a day on one kind of built-in market, with everything not given at its default."""
+    places = {"market_mode": mode, "seed": seed, "data": root / "data", "runs": root / "runs"}
+    return load_settings({**given, **places}, environment={})
 
 
 def walk_days(settings: Settings, first: date, count: int) -> list[ReportDocument]:
