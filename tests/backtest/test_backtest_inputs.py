@@ -7,13 +7,15 @@ import math
 
 import numpy as np
 import pytest
-from backtest_tapes import FREE, LE, LX, SE, SX, bars_of, bits_of, flat_bars, play, walk_bars
+from backtest_tapes import FREE, LE, LX, SE, SX, bar_window, bars_of, bits_of, flat_bars, play, walk_bars
 
-from daybook.backtest import METRICS, UNITS, Metrics, PriceError, SignalError, Sizing, simulate_bits
+from daybook.backtest import METRICS, UNITS, Metrics, PriceError, SignalError, Sizing, replay_bits, simulate_bits
 from daybook.backtest.kernel import wanted_side
 from daybook.backtest.oracle import Bar, Oracle, Rules
+from daybook.core.arrays import Floats
 from daybook.core.errors import DataError, UsageError
 from daybook.execution import Costs
+from daybook.market.bars import Bars
 from daybook.strategy import Stops, positions_from_bits
 
 CALM = [[100.0] * 4] * 5
@@ -69,8 +71,6 @@ def test_moments_agree_with_scipy() -> None:
     bars = walk_bars(500)
     bits = np.random.default_rng(3).choice([0, 0, 0, 1, 2, 4, 8], 500).astype(np.uint8)
     metrics = simulate_bits(bits, bars, Stops(0.004, 0.006, 50))
-    from daybook.backtest import replay_bits
-
     equity = replay_bits(bits, bars, Stops(0.004, 0.006, 50)).equity
     returns = np.diff(equity, prepend=1.0) / np.concatenate(([1.0], equity[:-1]))
     assert metrics.skew == pytest.approx(stats.skew(returns), rel=1e-9)
@@ -113,8 +113,6 @@ def test_untradable_price_is_refused_by_place(price: float) -> None:
 
 
 def test_untradable_price_outside_the_window_does_not_matter() -> None:
-    from backtest_tapes import bar_window
-
     rows = [list(row) for row in CALM]
     rows[0][2] = math.nan
     bars = bars_of(rows)
@@ -150,3 +148,16 @@ def test_held_side_is_what_the_strategy_part_says_of_the_same_bits() -> None:
 def test_costs_default_to_five_bps_fee_and_two_bps_spread() -> None:
     bars, bits = bars_of(CALM), bits_of(SE, 0, SX, 0, 0)
     assert simulate_bits(bits, bars) == simulate_bits(bits, bars, None, Costs(5.0, 2.0))
+
+
+class RisingCosts(Costs):
+    """One basis point more each bar, as measured costs may differ by bar."""
+
+    def side_cost(self, bars: Bars) -> Floats:
+        return 1e-4 * np.arange(len(bars))
+
+
+def test_each_fill_pays_the_cost_of_its_own_bar() -> None:
+    done = replay_bits(bits_of(0, 0, LE, LX, 0, 0), bars_of([*CALM, CALM[0]]), None, RisingCosts(0.0),
+                       bar_window(bars_of(CALM), 1, 5))
+    assert done.trades[["entry_price", "exit_price"]].to_numpy().tolist() == [pytest.approx([100.03, 99.96])]

@@ -215,7 +215,7 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
                     due = t + max_holding if max_holding > 0 else _NEVER
                     signed = account[_SIGNED]
                     base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
-        elif side == 0 and equity == base:
+        elif side == 0:
             if record is not None:
                 record[0][0, t] = equity
             continue
