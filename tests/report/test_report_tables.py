@@ -105,7 +105,7 @@ def test_frame_says_how_many_rows_it_leaves_out() -> None:
 
 
 def test_frame_refuses_an_unknown_format_and_names_the_known() -> None:
-    with pytest.raises(ReportError, match=r"format 'roman'.*Allowed are score, text, code, percent"):
+    with pytest.raises(ReportError, match=r"format 'roman'.*Allowed are score, text, prose, code, percent"):
         tables.frame(sweep_cells(), caption="Sweep", style=FrameStyle(formats={"score": "roman"}))
 
 

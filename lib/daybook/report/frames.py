@@ -25,24 +25,31 @@ _NAMED: dict[str, Callable[[Any], str]] = {
 
 @dataclass(frozen=True)
 class FrameStyle:
-    """How columns are shown, by column name: unit, heading, format, and why a figure may be undefined."""
+    """How columns are shown, by column name: unit, heading, format, and why a figure may be undefined.
+
+    optional: columns that are left out where no row has a value in them.
+    """
 
     units: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
 
 def frame_grid(table: pd.DataFrame, style: FrameStyle, *, caption: str, note: str, limit: int, missing: str) -> Grid:
     """The first `limit` rows of a DataFrame as a table.
 
     Formats: figure (about three significant digits), percent (of a fraction), fraction, score, int, ms (UTC), seconds,
-    signed, text, code, or a number format such as `.3f`. Raises ReportError for a format that does not exist.
+    signed, text, prose (text that may break), code, or a number format such as `.3f`. Raises ReportError for a format
+    that does not exist.
     """
+    table = table.drop(columns=[name for name in table.columns if str(name) in style.optional
+                                and all(map(_blank, table[name].tolist()))])
     names = [str(name) for name in table.columns]
     chosen = [style.formats.get(name) or _usual(table.iloc[:, place]) for place, name in enumerate(names)]
     head = [Column(style.labels.get(name, name.replace("_", " ")), style.units.get(name, "UTC" if form == "ms" else ""),
-                   "text" if form in ("text", "code") else "number") for name, form in zip(names, chosen, strict=True)]
+                   "prose" if form == "prose" else "text" if form in ("text", "code") else "number") for name, form in zip(names, chosen, strict=True)]
     shown = table.head(limit)
     cells = [[_cell(value, form, style.reasons.get(name)) for value in shown.iloc[:, place].tolist()]
              for place, (name, form) in enumerate(zip(names, chosen, strict=True))]
@@ -59,10 +66,14 @@ def _usual(column: pd.Series[Any]) -> str:
     return "int" if pd.api.types.is_integer_dtype(column) else "figure"
 
 
+def _blank(value: Any) -> bool:
+    return written.undefined(value) or value == ""
+
+
 def _cell(value: Any, form: str, reason: str | None) -> Cell:
     if form == "score":
         return score(value, reason)
-    if form in ("text", "code"):
+    if form in ("text", "prose", "code"):
         listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
         return text(listed, title=reason or "", code=form == "code")
     if written.undefined(value):
@@ -73,4 +84,4 @@ def _cell(value: Any, form: str, reason: str | None) -> Cell:
         return Cell(format(float(value), form).replace("-", "−"))
     except (ValueError, TypeError) as error:
         raise ReportError(f"table: {value!r} can not be written with the format {form!r} ({error}). Allowed are "
-                          f"score, text, code, {', '.join(_NAMED)} or a number format such as .3f.") from None
+                          f"score, text, prose, code, {', '.join(_NAMED)} or a number format such as .3f.") from None

@@ -72,13 +72,17 @@ def text(value: Any, *, title: str = "", code: bool = False, tone: str = "") -> 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table to render: caption, columns, rows, a note below, and what to say when there is no row."""
+    """A table to render: caption, columns, rows, a note below, and what to say when there is no row.
+
+    folded: the table opens on a click; its caption and the number of rows are in sight.
+    """
 
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     missing: str = "nothing to show"
+    folded: bool = False
 
     @property
     def width(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Tone = Literal["neutral", "good", "warn", "bad"]
+Standing = Literal["beats", "ahead", "unsure", "behind", "none"]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
@@ -31,13 +32,17 @@ class Section(BaseModel):
 
 
 class Metric(Section):
-    """One figure with its unit, sample size and baseline; without a value it carries the reason."""
+    """One figure with its unit, sample size and baseline; without a value it carries the reason.
+
+    n_effective: how many of the n are independent, where they overlap; the interval rests on them.
+    """
 
     name: str
     value: Number = None
     unit: str = ""
     n: Count = None
     n_unit: str = ""
+    n_effective: Number = None
     baseline: Number = None
     baseline_name: str = ""
     interval: Interval | None = None
@@ -49,6 +54,23 @@ class Metric(Section):
         if self.value is None and not self.reason:
             raise ValueError(f"{self.name}: an undefined figure needs a reason")
         return self
+
+    @property
+    def standing(self) -> Standing:
+        """Where it stands against its baseline.
+
+        beats: with its whole interval. unsure: its value is better, its interval reaches the baseline. ahead: its value
+        is better and no interval is known. behind: its value is not better. none: there is nothing to compare.
+        """
+        if self.value is None or self.baseline is None or self.better == "neither":
+            return "none"
+        sign = -1.0 if self.better == "lower" else 1.0
+        if sign * (self.value - self.baseline) <= 0.0:
+            return "behind"
+        worst = None if self.interval is None else self.interval[1 if self.better == "lower" else 0]
+        if worst is None:
+            return "ahead"
+        return "beats" if sign * (worst - self.baseline) > 0.0 else "unsure"
 
 
 class Row(Section):
@@ -135,7 +157,10 @@ class Changes(Section):
 
 
 class Gate(Row):
-    """A promotion threshold with the value, sample size and interval that met it or did not."""
+    """A promotion threshold with the value, sample size and interval that met it or did not.
+
+    interval_of: what the interval spans when it is not the value itself.
+    """
 
     figures: ClassVar[tuple[str, ...]] = ("value",)
 
@@ -146,6 +171,7 @@ class Gate(Row):
     n: Count = None
     n_unit: str = ""
     interval: Interval | None = None
+    interval_of: str = ""
     passed: bool = False
     reason: str
 
