@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,7 +39,7 @@ def test_change_against_yesterday_is_signed() -> None:
 
 def test_gate_shows_value_interval_threshold_and_sample() -> None:
     text = Seen(tables.gates(strategies()[:1]).markup).text
-    for part in ("3.60", "−8.50 … 16.0", "5 days", "not yet", "28 are needed"):
+    for part in ("3.6", "−8.5 … 16.0", "5 days", "not yet", "28 are needed"):
         assert part in text
 
 
@@ -66,12 +68,88 @@ def test_changed_parameter_is_marked() -> None:
 
 
 @pytest.mark.parametrize("empty", [
-    tables.strategies(()), tables.gates(()), tables.models(()), tables.data_quality(()), tables.warnings(()),
+    tables.strategies(()), tables.gates(()), tables.models(()), tables.data_quality(()),
     tables.archive(()), tables.focus(()), tables.timings(()), tables.strategy_cards(()),
     tables.frame(pd.DataFrame({"a": []}), caption="Empty")])
 def test_empty_table_says_so(empty: Html) -> None:
     assert "muted" in empty.markup
     assert len(Seen(empty.markup).text.strip()) > 5
+
+
+def test_without_a_warning_the_box_takes_no_space() -> None:
+    assert tables.warnings(()).markup == ""
+
+
+def test_gates_of_a_young_pool_are_one_sentence_with_the_rows_folded() -> None:
+    html = tables.gates(strategies()).markup
+    assert "0 of 20 members passed the gate" in html
+    assert "<details><summary>Every gate" in html
+    assert "collect evidence, the longest record has 24 days" in html
+
+
+def test_passed_gates_are_in_sight() -> None:
+    row = strategies()[0]
+    assert row.gate is not None
+    passed = row.model_copy(update={"gate": row.gate.model_copy(update={"passed": True})})
+    html = tables.gates([passed]).markup
+    assert "1 of 1 members passed the gate." in html
+    assert "<details" not in html
+
+
+def test_first_day_says_so_in_a_sentence_and_folds_the_list() -> None:
+    first = DAY.changes.model_copy(update={"since": None, "left": (), "moved": ()})
+    html = tables.changes(first).markup
+    assert "This is the first day: 1 strategies fill the empty pools" in html
+    assert "<details><summary>Who entered" in html
+
+
+def test_members_that_only_moved_are_folded_below() -> None:
+    html = tables.changes(DAY.changes).markup
+    assert html.index(">entered<") < html.index("<details><summary>Who changed rank") < html.index(">moved<")
+
+
+@pytest.mark.parametrize(("value", "interval", "better", "standing"), [
+    (0.53, (0.51, 0.55), "higher", "beats"), (0.53, (0.49, 0.57), "higher", "unsure"), (0.53, None, "higher", "ahead"),
+    (0.49, (0.47, 0.51), "higher", "behind"), (0.4, (0.3, 0.45), "lower", "beats"),
+    (0.4, (0.3, 0.6), "lower", "unsure"), (0.53, None, "neither", "none"),
+    (0.5, None, "higher", "behind")])
+def test_standing_against_the_baseline_follows_the_interval(value: float, interval: Any, better: Any, standing: str
+                                                            ) -> None:
+    metric = Metric(name="m", value=value, baseline=0.5, interval=interval, better=better)
+    assert metric.standing == standing
+
+
+def test_model_line_gives_the_verdict_that_its_interval_supports() -> None:
+    lines = tables.models(models()).markup.split("<details>")[0]
+    assert lines.count(">better<") == 3
+    assert lines.count(">within chance<") == 1
+    assert lines.count(">not better<") == 1
+
+
+def test_luck_is_put_into_a_sentence() -> None:
+    assert "Luck alone explains the best result" in tables.trials(DAY.trials).markup
+    lucky = DAY.trials.model_copy(update={"best": DAY.trials.best.model_copy(update={"value": 30.0})})
+    assert "only forward evidence can prove it" in tables.trials(lucky).markup
+
+
+def test_changed_parameters_come_first_and_are_in_sight() -> None:
+    run = run_info()
+    html = tables.parameters(run).markup
+    assert html.index("fee_bps") < html.index("spread_bps")
+    assert "<details" not in html
+    same = run.model_copy(update={"parameters": run.parameters[1:]})
+    assert "<details" in tables.parameters(same).markup
+
+
+def test_optional_column_without_a_value_is_left_out() -> None:
+    table = pd.DataFrame({"name": ["a"], "why": [""]})
+    assert "why" not in tables.frame(table, caption="Any", style=FrameStyle(optional=frozenset({"why"}))).markup
+    assert "why" in tables.frame(table, caption="Any").markup
+
+
+def test_tiny_probability_is_written_as_below_the_least_shown() -> None:
+    assert formats.figure(1.84e-6, "probability") == "< 0.001"
+    assert formats.figure(0.5, "probability") == "0.500"
 
 
 def test_every_section_of_a_report_has_a_table() -> None:

@@ -10,6 +10,14 @@ from daybook.core.time import utc_text
 MISSING = "—"
 _MINUS = "−"
 _THOUSAND = 1000
+_LEAST = 0.001
+_METRICS = {
+    "auc": "area under ROC curve", "mcc": "Matthews correlation", "brier": "Brier score", "qlike": "QLIKE loss",
+    "accuracy excess": "accuracy above baseline", "rank ic": "rank correlation", "r2 versus zero": "R² against zero",
+    "r2 versus har": "gain over HAR", "log r2": "R² of log variance", "log r2 versus har": "R² of logs against HAR",
+    "pinball": "quantile (pinball) loss", "pinball skill": "loss saved", "kupiec p value": "Kupiec test, p",
+    "dm p value": "Diebold-Mariano, p", "diebold mariano": "Diebold-Mariano, z", "tier error": "calibration error",
+}
 
 
 def undefined(value: Any) -> bool:
@@ -79,7 +87,18 @@ def figure(value: Any, unit: str) -> str:
         return percent(value)
     if unit in ("score", "points"):
         return number(value, 1)
+    if unit in ("", "days", "trades") and float(value).is_integer():
+        return count(value)
+    if unit == "annualised":
+        return number(value, 1)
+    if unit == "probability" and 0.0 <= float(value) < _LEAST:
+        return f"< {_LEAST}"
     return significant(value)
+
+
+def metric_name(name: str) -> str:
+    """The name of a model's figure in words; an unknown one as it is."""
+    return _METRICS.get(name, name)
 
 
 def significant(value: Any) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from daybook.report import formats as written
 from daybook.report.errors import ReportError
-from daybook.report.grid import Cell, Column, Grid, figure, score, text
+from daybook.report.grid import Align, Cell, Column, Grid, figure, score, text
 
 _NAMED: dict[str, Callable[[Any], str]] = {
     "percent": written.percent,
@@ -21,6 +21,9 @@ _NAMED: dict[str, Callable[[Any], str]] = {
     "seconds": written.duration,
     "signed": written.signed,
 }
+
+
+_ALIGNED: Mapping[str, Align] = {"text": "text", "code": "text", "prose": "prose"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def frame_grid(table: pd.DataFrame, style: FrameStyle, *, caption: str, note: st
     names = [str(name) for name in table.columns]
     chosen = [style.formats.get(name) or _usual(table.iloc[:, place]) for place, name in enumerate(names)]
     head = [Column(style.labels.get(name, name.replace("_", " ")), style.units.get(name, "UTC" if form == "ms" else ""),
-                   "prose" if form == "prose" else "text" if form in ("text", "code") else "number") for name, form in zip(names, chosen, strict=True)]
+                   _ALIGNED.get(form, "number")) for name, form in zip(names, chosen, strict=True)]
     shown = table.head(limit)
     cells = [[_cell(value, form, style.reasons.get(name)) for value in shown.iloc[:, place].tolist()]
              for place, (name, form) in enumerate(zip(names, chosen, strict=True))]

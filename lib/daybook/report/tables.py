@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from daybook.report import formats
 from daybook.report.frames import FrameStyle, frame_grid
 from daybook.report.grid import Cell, Column, Grid, counts, figure, prose, score, stacked, text, words
+from daybook.report.model_tables import ensembles, models
 from daybook.report.sections import (
     ArchiveRow,
     Changes,
@@ -24,17 +27,32 @@ from daybook.report.sections import (
     StrategyRow,
     Trials,
 )
+from daybook.report.table_cells import (
+    CHANGE,
+    SCORE,
+    change,
+    interval,
+    named,
+    sample,
+    short_identity,
+    tone_of,
+    unit_cell,
+)
 from daybook.report.views import Html, render
 
-_SCORE = Column("score", "0–100", help="50 = as likely as not to make money after costs")
-_CHANGE = Column("change", "points", help="against the score of the day before")
+__all__ = [
+    "archive", "changes", "data_quality", "ensembles", "focus", "frame", "gates", "models", "parameters", "said",
+    "strategies", "strategy_cards", "timings", "trials", "warnings",
+]
+
 _POOL = (
-    Column("#"), *words("strategy", "bars"), _SCORE, _CHANGE,
+    Column("#"), *words("strategy", "bars"), SCORE, CHANGE,
     Column("PSR", "0–1", help="probabilistic Sharpe ratio: how likely the true Sharpe ratio is above 0"),
     Column("Sharpe", "a year"), Column("n", "hours", help="60-minute blocks behind PSR and Sharpe ratio"),
     *counts("trades"), Column("wins", "of trades"), Column("return", "of capital"), Column("drawdown", "of capital"),
     Column("turnover", "× capital"), Column("born", "UTC", "text"), Column("forward", "days"), *words("gate"),
 )
+_LONG = 8
 _TONE_OF = {"error": "bad", "warning": "warn", "info": "muted"}
 
 
@@ -47,11 +65,11 @@ def strategies(rows: Sequence[StrategyRow], *, limit: int = 20, caption: str = "
 
 def _strategy(row: StrategyRow) -> list[Cell]:
     why = row.reasons.get
-    tone = _tone(row.total_return)
+    tone = tone_of(row.total_return)
     return [
         Cell(str(row.rank), title=f"the day before: {formats.count(row.previous_rank)}"),
         Cell(row.name, title=f"{row.name} · {row.identity} · {', '.join(row.symbols)}"), Cell(row.timeframe),
-        score(row.score, why("score")), _change(row.score, row.previous_score, why("previous_score")),
+        score(row.score, why("score")), change(row.score, row.previous_score, why("previous_score")),
         figure(row.psr, formats.number(row.psr, 3), why("psr")),
         figure(row.sharpe, formats.number(row.sharpe, 1), why("sharpe")),
         figure(row.n_blocks, formats.count(row.n_blocks), why("n_blocks") or why("sharpe")),
@@ -64,17 +82,6 @@ def _strategy(row: StrategyRow) -> list[Cell]:
     ]
 
 
-def _tone(value: float | None) -> str:
-    return "" if not value else "good" if value > 0 else "bad"
-
-
-def _change(now: float | None, before: float | None, reason: str | None) -> Cell:
-    if now is None or before is None:
-        return figure(None, "", reason or "no score on both days")
-    gain = round(now - before, 1)
-    return Cell(formats.signed(gain), title=f"the day before: {formats.number(before, 1)}", tone=_tone(gain))
-
-
 def _gate_mark(gate: Gate | None) -> Cell:
     if gate is None:
         return text("", title="no gate applies")
@@ -83,113 +90,111 @@ def _gate_mark(gate: Gate | None) -> Cell:
 
 
 def gates(rows: Sequence[StrategyRow | ModelRow], *, caption: str = "Promotion gates") -> Html:
-    """Every gate with its value, interval, threshold, sample size and reason."""
-    head = (Column("#"), *words("member", "gate"), *counts("value", "interval", "threshold"), *words("unit"),
-            *counts("n"), *words("verdict"), prose("reason"))
-    body = [[Cell(str(row.rank)), _named(row.name, row.identity), *_gate(row.gate)]
-            for row in rows if row.gate is not None]
-    return Grid(caption, head, body, missing="no member has a gate yet").html()
-
-
-def _named(name: str, identity: str) -> Cell:
-    return Cell(name, title=f"{name} · {identity}")
+    """How many passed, in one sentence; every gate with value, interval, threshold and sample size folded below it."""
+    gated = [(row, row.gate) for row in rows if row.gate is not None]
+    if not gated:
+        return Grid(caption, (), (), missing="no member has a gate yet").html()
+    passed = [row for row, gate in gated if gate.passed]
+    waiting = sum(1 for _, gate in gated if not gate.n)
+    longest = max((gate.n or 0 for _, gate in gated), default=0)
+    unit = gated[0][1].n_unit
+    sentence = f"{len(passed)} of {len(gated)} members passed the gate."
+    if not passed:
+        sentence += (f" {len(gated) - waiting} collect evidence, the longest record has {longest:,} {unit}; "
+                     f"{waiting} have none yet.")
+    head = (Column("#"), *words("member", "gate"), *counts("value"), Column("threshold"), *words("unit"),
+            Column("interval", "95 %"), *counts("n"), *words("verdict"), prose("reason"))
+    body = [[Cell(str(row.rank)), named(row.name, row.identity), *_gate(gate)] for row, gate in gated]
+    shown = Grid("Every gate", head, body, folded=not passed).html()
+    return stacked(said(caption, sentence), shown)
 
 
 def _gate(gate: Gate) -> list[Cell]:
-    mark = _gate_mark(gate)
+    spans = f"{gate.interval_of} " if gate.interval_of else ""
+    unit = "" if gate.interval_of else gate.unit
     return [Cell(gate.name, title=gate.name),
             figure(gate.value, formats.figure(gate.value, gate.unit), gate.reasons.get("value")),
-            _interval(gate.interval, gate.unit), Cell(formats.figure(gate.threshold, gate.unit)), _unit(gate.unit),
-            _sample(gate.n, gate.n_unit), mark, text(gate.reason)]
+            Cell(formats.figure(gate.threshold, gate.unit)), unit_cell(gate.unit),
+            interval(gate.interval, unit, spans.strip()), sample(gate.n, gate.n_unit), _gate_mark(gate),
+            text(gate.reason)]
 
 
-def _interval(interval: tuple[float | None, float | None] | None, unit: str) -> Cell:
-    if interval is None:
-        return figure(None, "", "no interval was computed")
-    return Cell(" … ".join(formats.figure(bound, unit) for bound in interval))
+def said(title: str, sentence: str) -> Html:
+    """A finding in one sentence under its title."""
+    return Html(str(render("said.html.j2", {"title": title, "sentence": sentence})), f"{title}: {sentence}")
 
 
-def _sample(n: int | None, unit: str) -> Cell:
-    return figure(n, f"{formats.count(n)} {unit}".strip(), "no sample size was given")
+def changes(value: Changes, *, caption: str = "In and out of the pools") -> Html:
+    """Who entered and who left since the day before, each with the reason; who only moved is folded below.
 
-
-def _unit(unit: str) -> Cell:
-    return Cell(formats.unit_text(unit), tone="muted")
-
-
-def models(rows: Sequence[ModelRow], *, caption: str = "Models", missing: str = "no model was trained") -> Html:
-    """Every metric of every model beside its baseline, interval and sample size."""
-    head = (Column("#"), *words("model", "target"), _SCORE, *words("metric"),
-            *counts("value", "interval", "baseline"), *words("against", "unit"), *counts("n"))
-    body = []
-    for row in rows:
-        for place, metric in enumerate(row.metrics or (None,)):
-            first = [Cell(str(row.rank)), _named(row.name, row.identity), text(row.target, title=row.target),
-                     score(row.score, row.reasons.get("score"))]
-            body.append((first if place == 0 else [Cell("")] * len(first)) + _metric(metric))
-    note = "Out of fold, purged and embargoed. Green is better than the baseline; the interval says how surely."
-    return Grid(caption, head, body, note, missing).html()
-
-
-def ensembles(rows: Sequence[ModelRow], *, caption: str = "Ensembles") -> Html:
-    """Every metric of every ensemble, as for models, and the weights of its members."""
-    table = models(rows, caption=caption, missing="no ensemble was built")
-    weights = [[Cell(row.name), Cell(" · ".join(f"{member} {formats.number(weight, 3)}"
-                                                for member, weight in row.members.items()))]
-               for row in rows if row.members]
-    return stacked(table, Grid("Weights of members", (*words("ensemble"), prose("weights")), weights).html())
-
-
-def _metric(metric: Metric | None) -> list[Cell]:
-    if metric is None:
-        return [figure(None, "", "no metric was computed"), *[Cell("")] * 6]
-    better = ""
-    if metric.value is not None and metric.baseline is not None and metric.better != "neither":
-        gain = metric.value - metric.baseline
-        better = _tone(-gain if metric.better == "lower" else gain)
-    return [Cell(metric.name, title=metric.name),
-            figure(metric.value, formats.figure(metric.value, metric.unit), metric.reason, tone=better),
-            _interval(metric.interval, metric.unit),
-            figure(metric.baseline, formats.figure(metric.baseline, metric.unit), "no baseline applies"),
-            Cell(metric.baseline_name, tone="muted"), _unit(metric.unit), _sample(metric.n, metric.n_unit)]
-
-
-def changes(value: Changes, *, caption: str = "What changed, and why") -> Html:
-    """Members that entered, left or moved since the day before, each with the reason."""
-    head = (*words("", "pool", "member"), *counts("rank"), _SCORE, _CHANGE, prose("reason"))
-    groups = (("entered", value.entered, "good"), ("left", value.left, "bad"), ("moved", value.moved, "muted"))
-    body = [_changed(kind, tone, row) for kind, rows, tone in groups for row in rows]
+    On the first day everything is new: the list is folded too, since there is nothing to compare it with.
+    """
+    first = value.since is None and not value.left
     since = f"since {value.since}" if value.since else "no earlier day: everything is new"
     note = f"{len(value.entered)} entered, {len(value.left)} left, {len(value.moved)} moved; {since}."
-    return Grid(caption, head, body, note, f"no member changed ({since})").html()
+    arrived = [_changed("entered", row, "good") for row in value.entered]
+    gone = [_changed("left", row, "bad") for row in value.left]
+    if first and arrived:
+        pools = Counter(row.pool for row in value.entered)
+        filled = ", ".join(f"{number} {pool}" for pool, number in pools.items())
+        everyone = Grid("Who entered", _CHANGED, arrived, note, folded=True).html()
+        return stacked(said(caption, f"This is the first day: {filled} fill the empty pools; nothing left."), everyone)
+    shown = Grid(caption, _CHANGED, arrived + gone, note, f"nobody entered or left ({since})").html()
+    moved = [_changed("moved", row, "muted") for row in value.moved]
+    if not moved:
+        return shown
+    return stacked(shown, Grid("Who changed rank", _CHANGED, moved, "Rank yesterday → today.", folded=True).html())
 
 
-def _changed(kind: str, tone: str, row: PoolChange) -> list[Cell]:
+_CHANGED = (*words("", "pool", "member", "identity"), *counts("rank"), SCORE, CHANGE, prose("why"))
+
+
+def _changed(kind: str, row: PoolChange, tone: str) -> list[Cell]:
     before, now = formats.count(row.previous_rank), formats.count(row.rank)
     shown = {"entered": now, "left": before, "moved": f"{before} → {now}"}[kind]
-    return [Cell(kind, tone=tone), Cell(row.pool), _named(row.name, row.identity), Cell(shown),
-            figure(row.score, formats.number(row.score, 1), row.reason), _change(row.score, row.previous_score, None),
-            text(row.reason)]
+    return [Cell(kind, tone=tone), Cell(row.pool), named(row.name, row.identity), short_identity(row.identity),
+            Cell(shown), figure(row.score, formats.number(row.score, 1), row.reason),
+            change(row.score, row.previous_score, None), text(row.reason)]
 
 
 def trials(value: Trials, *, caption: str = "Trials: how often luck was tempted") -> Html:
-    """Trials today and ever, by kind, and the best of them beside what noise alone would show."""
-    sums = [("today", Cell(formats.count(value.today))), ("ever", Cell(formats.count(value.ever))),
-            ("effective, if related trials count once",
-             figure(value.effective, formats.count(value.effective), "not estimated")),
-            *((f"of kind {kind}", Cell(formats.count(number))) for kind, number in sorted(value.by_kind.items()))]
-    body = [[Cell(name), shown, Cell("trials", tone="muted"), Cell("")] for name, shown in sums]
-    body += [[Cell(m.name), figure(m.value, formats.figure(m.value, m.unit), m.reason), _unit(m.unit),
-              _sample(m.n, m.n_unit)] for m in (value.best, value.expected_noise_maximum)]
-    return Grid(caption, (*words(""), *counts("value"), *words("unit"), *counts("n")), body).html()
+    """Trials today and ever, and the best result beside the best that as many worthless trials would show."""
+    best, luck = value.best, value.expected_noise_maximum
+    rows = [[Cell(m.name), figure(m.value, formats.figure(m.value, m.unit), m.reason), unit_cell(m.unit),
+             sample(m.n, m.n_unit)] for m in (best, luck)]
+    sums = [("trials today", value.today), ("trials ever", value.ever)]
+    rows += [[Cell(name), Cell(formats.count(number)), Cell("evaluations", tone="muted"), Cell("")]
+             for name, number in sums]
+    if value.effective is not None:
+        rows.append([Cell("ever, if related trials count once"), Cell(formats.count(value.effective)),
+                     Cell("evaluations", tone="muted"), Cell("")])
+    kinds = ", ".join(f"{kind} {formats.count(number)}" for kind, number in sorted(value.by_kind.items()))
+    note = f"Every evaluation of anything counts for ever. By kind: {kinds}." if kinds else ""
+    grid = Grid("The figures behind it", (*words(""), *counts("value"), *words("unit"), *counts("n")), rows, note)
+    return stacked(said(caption, _luck(best, luck)), grid.html())
+
+
+def _luck(best: Metric, luck: Metric) -> str:
+    if best.value is None or luck.value is None:
+        return "Too little has traded to compare the best result with luck."
+    found, chance = formats.figure(best.value, best.unit), formats.figure(luck.value, luck.unit)
+    tried = f" of {formats.count(luck.n)}" if luck.n else ""
+    if best.value <= luck.value:
+        return (f"Luck alone explains the best result: its Sharpe ratio is {found}, and the best{tried} worthless "
+                f"trials would be expected to show {chance}.")
+    return (f"The best Sharpe ratio, {found}, is above the {chance} expected from the best{tried} worthless trials. "
+            "That is worth watching; only forward evidence can prove it.")
 
 
 def parameters(run: RunInfo, *, caption: str = "Parameters of this run") -> Html:
-    """Every parameter with its default and unit; those that somebody changed are marked."""
+    """Every parameter with its default and unit, those that somebody changed first and marked; else folded."""
     head = (*words("parameter"), *counts("value"), *words("unit"), *counts("default"), *words(""))
+    ordered = sorted(run.parameters, key=lambda parameter: not parameter.changed)
     body = [[Cell(p.name, code=True), text(p.value, tone="warn" if p.changed else ""), Cell(p.unit, tone="muted"),
-             text(p.default), Cell("changed" if p.changed else "", tone="warn")] for p in run.parameters]
-    return Grid(caption, head, body, missing="no parameters are recorded").html()
+             text(p.default), Cell("changed" if p.changed else "", tone="warn")] for p in ordered]
+    changed = [p.name for p in ordered if p.changed]
+    note = f"Changed: {', '.join(changed)}." if changed else "All have their default values."
+    return Grid(caption, head, body, note, "no parameters are recorded", folded=not changed).html()
 
 
 def data_quality(rows: Sequence[QualityRow], *, caption: str = "Candle quality") -> Html:
@@ -213,17 +218,20 @@ def _quality(row: QualityRow) -> list[Cell]:
 
 
 def warnings(rows: Sequence[Notice], *, caption: str = "Read this first") -> Html:
-    """What a reader must know before trusting the page."""
+    """What a reader must know before trusting the page; without a warning it takes no space."""
+    if not rows:
+        return Html("", "no warnings")
     body = [[Cell(row.severity, tone=_TONE_OF[row.severity]), text(row.where), text(row.message)] for row in rows]
-    return Grid(caption, (*words("", "where"), prose("what")), body, missing="no warnings").html()
+    return Grid(caption, (*words("", "where"), prose("what")), body).html()
 
 
 def archive(rows: Sequence[ArchiveRow], *, caption: str = "Put aside today") -> Html:
-    """Members that left the pools for the archive, and why."""
-    body = [[Cell(row.pool), _named(row.name, row.identity),
+    """Members that left the pools for the archive, and why; a long list is folded."""
+    body = [[Cell(row.pool), named(row.name, row.identity),
              Cell(formats.short_hash(row.identity), title=row.identity, code=True), text(row.reason)] for row in rows]
     head = (*words("pool", "member", "identity"), prose("reason"))
-    return Grid(caption, head, body, missing="nothing was put aside").html()
+    return Grid(caption, head, body, missing="nothing was put aside",
+                folded=len(rows) > _LONG).html()
 
 
 def focus(rows: Sequence[Focus], *, caption: str = "Questions for tomorrow") -> Html:
@@ -250,6 +258,7 @@ def strategy_cards(rows: Sequence[StrategyRow], *, limit: int = 5) -> Html:
 
 
 def frame(table: pd.DataFrame, *, caption: str, style: FrameStyle | None = None, note: str = "", limit: int = 50,
-          missing: str = "nothing to show") -> Html:
-    """Any DataFrame: units, headings, formats and reasons by column name come in `style`."""
-    return frame_grid(table, style or FrameStyle(), caption=caption, note=note, limit=limit, missing=missing).html()
+          missing: str = "nothing to show", folded: bool = False) -> Html:
+    """Any DataFrame: units, headings, formats and reasons by column name come in `style`; folded opens on a click."""
+    grid = frame_grid(table, style or FrameStyle(), caption=caption, note=note, limit=limit, missing=missing)
+    return replace(grid, folded=folded).html()
