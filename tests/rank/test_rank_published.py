@@ -112,7 +112,6 @@ def test_each_day_finds_the_day_before(store):
     assert (state.trials.today, state.trials.ever, state.trials.by_kind) == (5, 10, {"sweep": 10})
     assert "a0" in state.identities
     assert "c0" not in state.identities
-    assert state.structures == {"s-a", "s-b"}
     assert [entry.day for entry in state.evidence["b1"].days] == [two.day]
     assert PriorState.model_validate_json(state.model_dump_json()) == state
 

@@ -54,8 +54,8 @@ class PriorState(BaseModel):
 
     previous_day: the newest official day before it, None at the beginning. pools: that day's, empty ones at the
     beginning. evidence: forward record by identity, of that day's pool members. history: scores of the last 30 days,
-    oldest first. trials: evaluations of earlier days; `today` is those of previous_day. identities, structures: every
-    hash ever tried, so that a duplicate is refused.
+    oldest first. trials: evaluations of earlier days; `today` is those of previous_day. identities: everything tried
+    in these days, so that a duplicate is refused; a whole life of them would make every run folder larger for ever.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -67,9 +67,8 @@ class PriorState(BaseModel):
     history: tuple[HistoryRow, ...] = ()
     trials: TrialCounts = Field(default_factory=TrialCounts)
     identities: frozenset[str] = frozenset()
-    structures: frozenset[str] = frozenset()
 
-    @field_serializer("identities", "structures")
+    @field_serializer("identities")
     def _sorted(self, hashes: frozenset[str]) -> list[str]:
         return sorted(hashes)
 
@@ -104,7 +103,7 @@ def state_before(connection: duckdb.DuckDBPyConnection, day: str) -> PriorState:
         evidence={member.identity: _evidence(connection, member, day) for member in members},
         history=tuple(HistoryRow.model_validate(dict(zip(_HISTORY, row, strict=True))) for row in history),
         trials=_counts(connection, day, previous_day),
-        identities=_tried(connection, "identity", day), structures=_tried(connection, "structure_hash", day),
+        identities=_tried(connection, first, day),
     )
 
 
@@ -160,8 +159,9 @@ def _counts(connection: duckdb.DuckDBPyConnection, day: str, previous_day: str |
     return found.model_copy(update={"today": trial_counts(connection, previous_day).today})
 
 
-def _tried(connection: duckdb.DuckDBPyConnection, column: str, day: str) -> frozenset[str]:
-    rows = connection.execute(f"SELECT DISTINCT {column} FROM trials WHERE day < ?", [day]).fetchall()  # noqa: S608  # nosec B608
+def _tried(connection: duckdb.DuckDBPyConnection, first: str, day: str) -> frozenset[str]:
+    query = "SELECT DISTINCT identity FROM trials WHERE day >= ? AND day < ?"
+    rows = connection.execute(query, [first, day]).fetchall()
     return frozenset(row[0] for row in rows)
 
 
