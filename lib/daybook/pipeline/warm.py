@@ -1,4 +1,7 @@
-"""Compile every kernel once, at set-up, by walking through a scratch day: `python -m daybook.pipeline.warm`."""
+"""Compile every kernel once, at set-up: `python -m daybook.pipeline.warm`.
+
+numba keeps what it compiles beside the source, so that a day later on writes nothing outside its own folders.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,35 @@ import tempfile
 
 from daybook.core.parallel import thread_environment
 
+_EXAMPLES = {"window": "9", "fraction": "0.7", "ratio": "close / open", "boolean": "close > open"}
+
 
 def warm() -> None:
-    """Run all five steps of a scratch day in a temporary folder; numba keeps what it compiled beside the source."""
+    """Use every operator of the expression language once, then walk through a scratch day in a temporary folder."""
     from daybook.pipeline.manifest import STEPS
     from daybook.pipeline.scratch import scratch_day, work_of
 
+    warm_operators()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DAYBOOK_DATA=folder, DAYBOOK_RUNS=folder)
         last = STEPS[-1]
         work_of(last)(scratch_day(last, {}))
+
+
+def warm_operators() -> int:
+    """Evaluate one example of every operator that is written as a call; returns how many."""
+    from daybook.core.time import DAY_MS, Window, day_start_ms, parse_day
+    from daybook.market import synthetic_bars
+    from daybook.strategy import SignalPlan, operators, parse_expression
+
+    start = day_start_ms(parse_day("2026-01-12"))
+    plan = SignalPlan(synthetic_bars("BTCUSDT", Window(start, start + DAY_MS), seed=1))
+    calls = [operator for operator in operators() if not operator.infix]
+    for operator in calls:
+        series = iter(("close", "high", "low"))
+        arguments = [_EXAMPLES.get(slot.value) or next(series) for slot in operator.slots]
+        plan.column(parse_expression(f"{operator.name}({', '.join(arguments)})", boolean=False))
+    return len(calls)
 
 
 if __name__ == "__main__":
