@@ -172,7 +172,7 @@ def test_pages_of_a_run_link_each_other_the_neighbours_and_the_index(tmp_path: P
 
 def test_parameters_and_provenance_stand_at_the_end(tmp_path: Path) -> None:
     html = page(tmp_path)
-    assert html.index("Parameters and provenance") < html.index("fee_bps") < html.index("da" * 32)
+    assert html.index("Parameters and provenance") < html.rindex("fee_bps") < html.index("da" * 32)
 
 
 def test_pages_are_the_same_each_time_and_in_any_folder(tmp_path: Path) -> None:
@@ -244,3 +244,11 @@ def test_cleaner_keeps_tables_lists_and_relative_links() -> None:
     kept = '<table class="x"><tbody><tr><td colspan="2" title="why">1</td></tr></tbody></table>'
     assert str(clean_html(kept)) == kept
     assert 'href="../a.html"' in clean_html('<a href="../a.html">a</a>')
+
+
+def test_rerun_says_whose_it_is_and_what_was_changed(tmp_path: Path) -> None:
+    again = page(tmp_path, run=run_info(number=2, run_id="2023-06-16/02", official=False, parent="2023-06-16/01"))
+    assert "Re-run of 2023-06-16/01." in again
+    assert "With fee_bps = 10.0 instead of 5.0." in again
+    assert "change no pool" in again
+    assert "change no pool" not in page(tmp_path)

@@ -16,6 +16,7 @@ from daybook.report.assets import Assets
 from daybook.report.exporter import export
 from daybook.report.notebook import Page, blank, read_page
 from daybook.report.sections import RunInfo
+from daybook.report.verdict import rerun_text
 
 REPORT_PAGE = "report.html"
 REPORT_NOTEBOOK = "40_rank_report"
@@ -101,5 +102,5 @@ def _resources(page: Page, frame: PageFrame) -> dict[str, Any]:
         "stopped": page.stopped,
         "window": f"{utc_text(run.window_start_ms)} – {utc_text(run.window_end_ms)}", "policy": assets.page_policy(),
         "style": Markup(assets.style()), "script": Markup(assets.script()),  # noqa: S704 - our own files  # nosec B704
-        "parameters": tables.parameters(run),
+        "parameters": tables.parameters(run), "rerun": rerun_text(run),
     }

@@ -77,7 +77,7 @@ def axis(title: str = "", **options: Any) -> dict[str, Any]:
 
 def utc_axis(**options: Any) -> dict[str, Any]:
     """The time axis of every chart."""
-    return axis("UTC", type="date", **options)
+    return axis("date and time, UTC", type="date", **options)
 
 
 def chart(data: list[dict[str, Any]], *, title: str, subtitle: str = "", height: int = 360,
@@ -103,7 +103,12 @@ def chart(data: list[dict[str, Any]], *, title: str, subtitle: str = "", height:
 
 def no_data(title: str, reason: str) -> Chart:
     """A chart that says why there is nothing to draw."""
-    note = {"text": label(f"No data: {reason}", 120), "xref": "paper", "yref": "paper", "x": 0, "y": 0.5,
+    return said(title, f"No data: {reason}")
+
+
+def said(title: str, sentence: str) -> Chart:
+    """A chart that is a sentence: there is something to say and not yet anything to draw."""
+    note = {"text": label(sentence, 120), "xref": "paper", "yref": "paper", "x": 0, "y": 0.5,
             "showarrow": False, "xanchor": "left", "font": {"size": 13}}
     hidden = {"visible": False}
     return chart([], title=title, height=130, layout={"annotations": [note], "xaxis": hidden, "yaxis": hidden})

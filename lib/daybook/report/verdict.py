@@ -21,8 +21,15 @@ def verdict(headline: Headline | str, figures: Sequence[Metric] = (), *, tone: T
         headline = Headline(verdict=headline, tone=tone, figures=tuple(figures))
     shown = headline.figures or tuple(figures)
     markup = render("verdict.html.j2", {"headline": headline, "tiles": [_tile(metric) for metric in shown], "run": run,
+                                        "rerun": "" if run is None or run.official else rerun_text(run),
                                         "style": _lab_style()})
     return Html(str(markup), headline.verdict)
+
+
+def rerun_text(run: RunInfo) -> str:
+    """What a re-run was told to do differently."""
+    changed = [f"{p.name} = {p.value} instead of {p.default}" for p in run.parameters if p.changed]
+    return f"With {', '.join(changed)}." if changed else "With the same parameters."
 
 
 def _tile(metric: Metric) -> dict[str, str]:

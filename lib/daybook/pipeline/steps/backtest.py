@@ -132,7 +132,8 @@ def _step(
     maximum = expected_maximum(len(sharpes)) * error if len(sharpes) > 1 and np.isfinite(error) else None
     best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
     figures = {
-        "candidates": len(candidates), "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),
+        "candidates": len(candidates), "compared": len(sharpes),
+        "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),
         "best_score": None if candidates.empty else _number(candidates["score"].max()),
         "best_sharpe": _number(best), "expected_noise_maximum": _number(maximum), "trials": len(ledger),
         "trials_ever": ever,
@@ -150,14 +151,13 @@ def _number(value: Any) -> float | None:
 
 
 def _sweep_map(tuned: list[Screened]) -> pd.DataFrame:
-    """Median total return (percent) and trades of all tuning simulations by timeframe and symbol."""
-    columns = ["timeframe", "symbol", "score", "trades"]
+    """Median total return (fraction) and trades of all tuning simulations by timeframe and symbol."""
+    columns = ["timeframe", "symbol", "median_return", "trades"]
     if not tuned:
         return pd.DataFrame(columns=columns)
     rows = pd.concat([one.rows for one in tuned], ignore_index=True)
     grouped = rows.groupby(["timeframe", "symbol"], sort=True)
-    frame = grouped.agg(score=("total_return", "median"), trades=("trades", "sum")).reset_index()
-    frame["score"] *= 100.0
+    frame = grouped.agg(median_return=("total_return", "median"), trades=("trades", "sum")).reset_index()
     return frame[columns]
 
 
@@ -179,19 +179,20 @@ def _headline(candidates: pd.DataFrame, figures: dict[str, Any]) -> Headline:
     if candidates.empty:
         text = "No candidate reached the backtest today."
     elif best is None or maximum is None:
-        text = f"{len(candidates)} candidates were tested; too few trades for a comparison with chance."
+        text = f"{len(candidates)} candidates were tested; they traded too little for a comparison with luck."
     elif best <= maximum:
-        text = (f"The best of {len(candidates)} candidates has Sharpe {best:.1f}; the best of as many worthless trials "
-                f"would show {maximum:.1f}. Chance explains it.")
+        text = (f"Luck alone explains the best of {len(candidates)} candidates: its Sharpe ratio is {best:.1f}, and "
+                f"the best of today's {figures['compared']:,} trials would show {maximum:.1f} if all were worthless.")
     else:
-        text = (f"The best of {len(candidates)} candidates has Sharpe {best:.1f}, above the {maximum:.1f} expected of "
-                "the best worthless trial. It is screened, not proven.")
+        text = (f"The best of {len(candidates)} candidates has a Sharpe ratio of {best:.1f}, above the {maximum:.1f} "
+                f"that the best of {figures['compared']:,} worthless trials would show. It is screened, not proven.")
     metrics = (
-        Metric(name="simulations", value=figures["simulations"], unit=""),
-        Metric(name="best validation Sharpe", value=best, n=len(candidates), n_unit="candidates", unit="annualised",
-               baseline=maximum, baseline_name="best of noise", reason="no candidate has enough trades"),
-        Metric(name="best score", value=figures["best_score"], n=len(candidates), n_unit="candidates",
+        Metric(name="best Sharpe ratio on unseen bars", value=best, n=len(candidates), n_unit="candidates",
+               unit="annualised", baseline=maximum, baseline_name="luck alone",
                reason="no candidate has enough trades"),
-        Metric(name="trials ever", value=figures["trials_ever"], unit=""),
+        Metric(name="best score, 50 = even odds", value=figures["best_score"], unit="score", n=len(candidates),
+               n_unit="candidates", reason="no candidate has enough trades"),
+        Metric(name="simulations today", value=figures["simulations"]),
+        Metric(name="trials ever", value=figures["trials_ever"]),
     )
     return Headline(verdict=text, tone="neutral", figures=metrics)

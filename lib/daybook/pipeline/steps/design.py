@@ -140,14 +140,15 @@ def _step(day: Day, ledger: TrialLedger, result: DesignResult, listed: list[dict
         "best_design_score": best, "trials": len(ledger),
     }
     text = (
-        f"{new} new designs out of {len(result.evaluated)} that were evaluated, {len(refused)} refused; "
-        f"{tuned} underperformers go to tuning."
+        f"{new} new designs go to the backtest, the best of {len(result.evaluated)} that were tried; "
+        + (f"{tuned} pool members below 50 get other parameters." if tuned else "no pool member needs others.")
     )
     headline = Headline(verdict=text, figures=(
         Metric(name="new designs", value=new, n=len(result.evaluated), n_unit="evaluated"),
-        Metric(name="best design score", value=best, n=new, n_unit="designs", reason="no design traded enough"),
-        Metric(name="refused", value=len(refused), better="neither"),
-        Metric(name="designer", value=None, reason=f"{AUTHOR}, seed {day.settings.seed}", better="neither"),
+        Metric(name="best score where it was searched", value=best, unit="score", n=new,
+               n_unit="designs; fitted, so expect less", reason="no design traded enough"),
+        Metric(name="turned away before any test", value=len(refused), better="neither"),
+        Metric(name=f"seed of the {AUTHOR}", value=day.settings.seed, better="neither"),
     ))
     return DesignStep(
         headline=headline, candidates=_candidate_frame(result), cards=_cards(day, result),
@@ -196,9 +197,11 @@ def _progress(result: DesignResult) -> pd.DataFrame:
 
 
 def _by_reason(refused: pd.DataFrame) -> pd.DataFrame:
-    """Refusals counted by the words of their reason, figures in brackets left out."""
+    """Refusals counted by the words of their reason, most first, each with the first one in full."""
     if refused.empty:
-        return pd.DataFrame(columns=["reason", "designs"])
-    words = refused["reason"].str.replace(r"\s*\(.*\)", "", regex=True).str.replace(r"\d+", "N", regex=True)
-    counted = words.value_counts().sort_index()
-    return pd.DataFrame({"reason": counted.index, "designs": counted.to_numpy()})
+        return pd.DataFrame(columns=["example", "designs"])
+    words = refused["reason"].str.replace(r"\s*\(.*\)", "", regex=True).str.replace(r"\d+", "", regex=True)
+    grouped = refused.assign(words=words).groupby("words")["reason"].agg(["first", "size"])
+    counted = grouped.rename(columns={"first": "example", "size": "designs"}).sort_values(
+        ["designs", "example"], ascending=[False, True])
+    return counted.reset_index(drop=True)

@@ -14,6 +14,7 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
 from daybook.pipeline.steps.forward import ForwardModel, forward_models
 from daybook.rank import Evidence, EvidenceDay, PoolMember, ScoreResult, TrialLedger
+from daybook.rank.gates import GateRules
 from daybook.report import Headline, Metric, QualityRow
 from daybook.strategy import Strategy, parse_spec
 
@@ -148,7 +149,7 @@ def _model_frame(forward: list[ForwardModel]) -> pd.DataFrame:
     columns = ["name", "kind", "return_24h", "trades", "note"]
     rows = [
         {"name": model.name, "kind": model.kind, "trades": model.trades, "note": model.reason or "",
-         "return_24h": None if model.blocks is None else float(np.prod(1.0 + model.blocks) - 1.0)}
+         "return_24h": None if model.blocks is None else float(np.sum(model.blocks))}
         for model in forward
     ]
     return pd.DataFrame(rows, columns=columns)
@@ -158,7 +159,7 @@ def _evidence_frame(day: Day, evidence: list[Evidence]) -> pd.DataFrame:
     names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
     rows = [
         {"name": names[record.identity], "kind": record.kind, "forward_days": len(record.days), "trades": record.trades,
-         "forward_return": float(np.prod(1.0 + record.blocks) - 1.0) if record.days else None,
+         "forward_return": float(np.sum(record.blocks)) if record.days else None,
          "last_day": record.days[-1].day if record.days else ""}
         for record in evidence
     ]
@@ -226,17 +227,18 @@ def _headline(
 ) -> Headline:
     missing = sum(row.missing for row in quality)
     if strategies.empty:
-        text = "First day: no pool to score yet; candles and features are ready."
+        text = "This is the first day: there is no pool to score yet; candles and features are ready."
     else:
         above = int((strategies["score"] > UNDERPERFORMING).sum())
-        text = f"{above} of {len(strategies)} strategies score above 50 on the last {day.settings.window_days} days."
+        text = (f"{above} of {len(strategies)} strategies score above 50 on the last {day.settings.window_days} days: "
+                "on these bars they were likelier to make money than not.")
     metrics = (
-        Metric(name="strategies scored", value=figures["strategies_scored"], n=figures["strategies_scored"],
-               n_unit="strategies"),
-        Metric(name="median score", value=figures["median_score"], n=figures["strategies_scored"], n_unit="strategies",
-               reason="no strategy has a score yet"),
-        Metric(name="minutes missing", value=missing, n=sum(row.expected for row in quality), n_unit="bars",
+        Metric(name="strategies scored", value=figures["strategies_scored"]),
+        Metric(name="median score, 50 = even odds", value=figures["median_score"], unit="score",
+               n=figures["strategies_scored"], n_unit="strategies", reason="no strategy has a score yet"),
+        Metric(name="minutes missing", value=missing, n=sum(row.expected for row in quality), n_unit="minutes expected",
                better="lower"),
-        Metric(name="longest forward record", value=figures["forward_days_longest"], unit="days", n=None),
+        Metric(name="longest record since birth", value=figures["forward_days_longest"], unit="days",
+               baseline=float(GateRules().min_forward_days), baseline_name="needed for proof"),
     )
     return Headline(verdict=text, tone="warn" if missing else "neutral", figures=metrics)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from daybook.core.time import HOUR_MS
 from daybook.features import FeatureStore
 from daybook.models import (
     DayModels,
@@ -22,10 +21,12 @@ from daybook.models import (
 )
 from daybook.models import train_models as train_all
 from daybook.pipeline.day import Day
+from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.rank import PoolMember, ScoreResult, ScoreRules, TrialLedger, score
 from daybook.report import Curve, Headline, Metric, ModelRow
 
 TIERS = 10
+_CHANCE = frozenset(("balanced_accuracy", "auc", "mcc", "sign_accuracy", "rank_ic"))
 
 
 @dataclass(frozen=True)
@@ -123,21 +124,17 @@ def _ledger(day: Day, trained: DayModels) -> TrialLedger:
 def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger: TrialLedger) -> TrainStep:
     rows = {kind: _rows(day, _cards(trained, kind), results) for kind in ("model", "ensemble")}
     leaks = [card.name for card in trained.scorecards if any("leakage" in flag for flag in card.flags)]
-    beating = [card.name for card in _cards(trained, "model") if _beats(card)]
+    beating = [row.name for row in rows["model"] if row.metrics[0].standing == "beats"]
     direction = next(card for card in trained.scorecards if card.name == "direction")
-    accuracy = direction.metrics["balanced_accuracy"]
+    accuracy = metric_row("balanced_accuracy", direction)
     best = max((r.score for r in results.values() if r.score is not None), default=None)
-    text = (
-        f"{len(beating)} of 5 models beat their baseline out of fold ({', '.join(beating) or 'none'}); "
-        + ("no accuracy is suspiciously high." if not leaks else f"a leak is suspected in {', '.join(leaks)}.")
-    )
+    text = _sentence(rows["model"], leaks)
     headline = Headline(verdict=text, tone="warn" if leaks else "neutral", figures=(
-        Metric(name="direction, balanced accuracy", value=accuracy.value, n=accuracy.n, n_unit="rows", baseline=0.5,
-               baseline_name="chance", reason=accuracy.reason),
-        Metric(name="models beating their baseline", value=len(beating), n=5, n_unit="models"),
-        Metric(name="best score", value=best, n=len(results), n_unit="models and ensembles",
-               reason="no model traded enough"),
-        Metric(name="rows learned from", value=max(card.n_train for card in trained.scorecards)),
+        accuracy.model_copy(update={"name": "direction, balanced accuracy"}),
+        Metric(name="clearly better than their baseline", value=len(beating), n=len(rows["model"]), n_unit="models"),
+        Metric(name="best trading score, 50 = even odds", value=best, unit="score", n=len(results),
+               n_unit="models and ensembles", reason="no model traded enough"),
+        Metric(name="rows learned from, most", value=max(card.n_train for card in trained.scorecards)),
     ))
     figures = {
         "verdict": text, "models": len(rows["model"]), "ensembles": len(rows["ensemble"]), "beating": len(beating),
@@ -147,12 +144,18 @@ def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger:
                      _curves(day, trained), figures)
 
 
-def _beats(card: ModelScorecard) -> bool:
-    figure = card.metrics[card.main_metric]
-    if figure.value is None:
-        return False
-    baseline = 0.0 if figure.baseline is None else figure.baseline
-    return figure.value > baseline if figure.better == "higher" else figure.value < baseline
+def _sentence(models: Sequence[ModelRow], leaks: Sequence[str]) -> str:
+    """Which models are better than their baselines, and how surely: the words of the table and the chart."""
+    names = {standing: [row.name for row in models if row.metrics[0].standing == standing]
+             for standing in ("beats", "unsure", "ahead", "behind")}
+    parts = [f"{len(names['beats'])} of {len(models)} models are clearly better than their baseline"
+             + (f" ({', '.join(names['beats'])})" if names["beats"] else "")]
+    for standing, said in (("ahead", "{} ahead, with no interval to say how surely"), ("unsure", "{} within chance"),
+                           ("behind", "{} not better")):
+        if names[standing]:
+            parts.append(said.format(", ".join(names[standing])))
+    suspicion = f" A leak is suspected in {', '.join(leaks)}: look before believing." if leaks else ""
+    return f"{'; '.join(parts)}.{suspicion}"
 
 
 def _rows(day: Day, cards: Sequence[ModelScorecard], results: dict[str, ScoreResult]) -> tuple[ModelRow, ...]:
@@ -179,9 +182,18 @@ def metric_row(name: str, card: ModelScorecard) -> Metric:
         interval = (figure.value - reach, figure.value + reach)
     return Metric(
         name=name.replace("_", " "), value=figure.value, unit=figure.unit, n=figure.n, n_unit="rows",
-        baseline=figure.baseline, baseline_name=card.baseline if figure.baseline is not None else "",
+        n_effective=figure.n_effective, baseline=figure.baseline, baseline_name=_against(name, card, figure.baseline),
         interval=interval, better=figure.better, reason=figure.reason,
     )
+
+
+def _against(name: str, card: ModelScorecard, baseline: float | None) -> str:
+    """What a baseline stands for: ratios that any constant forecast reaches are chance, the rest is the card's own."""
+    if baseline is None:
+        return ""
+    if name in _CHANCE:
+        return "chance"
+    return card.baseline
 
 
 def _calibration(trained: DayModels) -> pd.DataFrame:
@@ -216,12 +228,7 @@ def _backtests(trained: DayModels, results: dict[str, ScoreResult]) -> pd.DataFr
 
 
 def _curves(day: Day, trained: DayModels) -> tuple[Curve, ...]:
-    curves = []
-    for each in trained.trained:
-        card = each.scorecard
-        equity = np.concatenate(([1.0], 1.0 + np.cumsum(each.window.portfolio))).round(9)
-        start = card.window.start_ms if card.window is not None else day.window.start_ms
-        role: Literal["model", "ensemble"] = card.kind
-        curves.append(Curve(name=card.name, role=role, identity=card.identity, start_ms=start, step_ms=HOUR_MS,
-                            equity=tuple(equity.tolist())))
-    return tuple(curves)
+    """Hourly equity of everything trained over the scoring window, and of buy-and-hold."""
+    drawn = [hourly_curve(day, each.scorecard.name, each.scorecard.kind, each.scorecard.identity, each.window.portfolio)
+             for each in trained.trained]
+    return (*drawn, buy_and_hold(day))

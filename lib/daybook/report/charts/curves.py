@@ -9,13 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from daybook.core.time import DAY_MS
 from daybook.report import formats, palette
-from daybook.report.plot import axis, chart, columns, label, no_data, numbers, plain, utc_axis, utc_stamps
+from daybook.report.plot import axis, chart, columns, label, no_data, numbers, plain, said, utc_axis, utc_stamps
 from daybook.report.sections import Curve
 from daybook.report.views import Chart
 
 _EVEN_ODDS = 50.0
 _SPARSE_DAYS = 40
+_FEW_DAYS = 9
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,17 @@ class _Panel:
 
 
 def equity(curves: Sequence[Curve] | pd.DataFrame, *, title: str = "Equity after costs",
-           subtitle: str = "net return in % of capital; grey: buy and hold", missing: str = "no curves") -> Chart:
+           subtitle: str = "net return in % of the starting capital", missing: str = "no curves") -> Chart:
     """Net return of strategies (or models) against buy-and-hold, in percent of the starting capital.
 
     curves: report sections, or a long DataFrame [name, role, time_ms, equity] with 1.0 = start; NaN leaves a gap.
     """
     drawn = [(line, [None if v is None else 100 * (v - 1) for v in line.equity]) for line in _lines(curves)]
-    return _curves(drawn, _Panel(title, subtitle, "net return, %", 420), missing)
+    return _curves(drawn, _Panel(title, subtitle, "net return, % of capital", 420), missing)
 
 
 def drawdown(curves: Sequence[Curve] | pd.DataFrame, *, title: str = "Drawdown",
-             subtitle: str = "loss from the highest equity so far, % of that equity; the figure is the deepest",
+             subtitle: str = "loss from the highest equity so far, in % of that equity; figures: the deepest",
              missing: str = "no curves") -> Chart:
     """Loss from the running maximum of each equity curve, in percent; input as for `equity`."""
     drawn = [(line, _drawdown(line.equity)) for line in _lines(curves)]
@@ -62,6 +64,8 @@ def score_history(frame: pd.DataFrame, *, highlight: int = 5, title: str = "Scor
     days, names, scores = columns(frame, "day", "name", "score", what="score history")
     if not days:
         return no_data(title, missing)
+    if len(set(days)) == 1:
+        return said(title, f"One day so far ({days[0]}, {len(names)} members): lines begin with the second day.")
     tracks: dict[str, list[tuple[str, float | None]]] = {}
     for day, name, score in zip(days, names, scores, strict=True):
         tracks.setdefault(str(name), []).append((str(day), plain(score)))
@@ -70,6 +74,7 @@ def score_history(frame: pd.DataFrame, *, highlight: int = 5, title: str = "Scor
                 for name, track in tracks.items()}
     order = sorted(tracks, key=lambda name: (-standing[name], name))
     many = len(set(days)) > _SPARSE_DAYS
+    ticks: dict[str, Any] = {"nticks": 8} if len(set(days)) > _FEW_DAYS else {"dtick": DAY_MS}
     data = []
     for place, name in reversed(list(enumerate(order))):
         track = sorted(tracks[name], key=lambda point: point[0])
@@ -79,7 +84,7 @@ def score_history(frame: pd.DataFrame, *, highlight: int = 5, title: str = "Scor
                      "x": [day for day, _ in track], "y": numbers(score for _, score in track),
                      "line": {"color": colour, "width": 2 if named else 1}, "opacity": 1 if named else 0.5,
                      "showlegend": named, "legendrank": place + 1, "marker": {"size": 6 if named else 4}})
-    layout = {"xaxis": axis("day (UTC)", type="date", tickformat="%Y-%m-%d", nticks=8),
+    layout = {"xaxis": axis("day (UTC)", type="date", tickformat="%Y-%m-%d", **ticks),
               "yaxis": axis("score, 0–100", range=[0, 100]), "shapes": [_even_odds()]}
     subtitle = f"{len(order)} members, {len(set(days))} days; dashed: 50 = as likely as not to make money after costs"
     return chart(data, title=title, subtitle=subtitle, layout=layout)
@@ -119,6 +124,8 @@ def _curves(drawn: list[tuple[_Line, list[float | None]]], panel: _Panel, missin
     if not drawn:
         return no_data(panel.title, missing)
     colours, dashes = count(), count()
+    benchmarks = any(line.role == "benchmark" for line, _ in drawn)
+    subtitle = f"{panel.subtitle}; grey dashes: benchmark" if benchmarks else panel.subtitle
     data = []
     for line, values in drawn:
         known = [value for value in values if value is not None]
@@ -131,5 +138,5 @@ def _curves(drawn: list[tuple[_Line, list[float | None]]], panel: _Panel, missin
         data.append({"type": "scatter", "mode": "lines", "name": f"{label(line.name, 34)}  {shown}",
                      "x": utc_stamps(line.times_ms), "y": numbers(values), "line": style,
                      "hovertemplate": "%{y:.2f} %<extra>%{fullData.name}</extra>"})
-    return chart(data, title=panel.title, subtitle=panel.subtitle, height=panel.height, layout={
+    return chart(data, title=panel.title, subtitle=subtitle, height=panel.height, layout={
         "xaxis": utc_axis(), "yaxis": axis(panel.unit, ticksuffix=" %"), "hovermode": "x unified"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ _BESIDE = 100.5
 
 
 def ranking(rows: Sequence[StrategyRow] | pd.DataFrame, *, title: str = "Ranking by score",
-            missing: str = "the pool is empty") -> Chart:
+            n_unit: str = "60-minute blocks", missing: str = "the pool is empty") -> Chart:
     """Score of each member as a bar, yesterday's as a diamond, even odds as a line.
 
-    rows: report sections, or a DataFrame [rank, name, score, n] and optionally previous_score; n in 60-minute blocks.
+    rows: report sections, or a DataFrame [rank, name, score, n] and optionally previous_score; n in n_unit.
     """
     if isinstance(rows, pd.DataFrame):
         ranks, names, scores, sizes = columns(rows, "rank", "name", "score", "n", what="ranking")
@@ -49,7 +50,7 @@ def ranking(rows: Sequence[StrategyRow] | pd.DataFrame, *, title: str = "Ranking
               "yaxis": axis("", autorange="reversed", ticks="", tickfont={"size": 11}), "shapes": [shape],
               "annotations": [note], "bargap": 0.3,
               "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"}}
-    return chart(data, title=title, subtitle="n = 60-minute blocks behind the score; blue: 50 or more",
+    return chart(data, title=title, subtitle=f"n = {label(n_unit)} behind the score; blue: 50 or more",
                  height=130 + 22 * len(ticks), layout=layout)
 
 
@@ -106,7 +107,7 @@ def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float |
              "hovertemplate": "Sharpe %{x:.1f}: %{y} trials<extra></extra>"}]
     shapes, notes = [], []
     for value, caption, colour, level in ((expected_maximum, "best expected from noise alone", palette.THRESHOLD, 1.0),
-                                          (best, "best found", palette.BAD, 1.09)):
+                                          (best, "best found", palette.GOOD, 1.09)):
         if not formats.undefined(value):
             shape, note = marker_line(float(value or 0), f"{caption}: {formats.number(value, 1)}", colour)
             shapes.append(shape | {"layer": "above"})
@@ -125,30 +126,56 @@ def _span(values: list[float]) -> list[float | None]:
     return [plain(low - margin), plain(high + margin)]
 
 
-def sweep_map(frame: pd.DataFrame, *, title: str = "Score by timeframe and market",
+def sweep_map(frame: pd.DataFrame, *, value: str = "score", title: str = "Score by timeframe and market",
               missing: str = "nothing was swept") -> Chart:
-    """Heat map of scores; each cell prints its score and number of trades, an undefined score stays empty.
+    """Heat map of scores or returns; each cell prints its value and number of trades, an undefined one stays empty.
 
-    frame: [timeframe, symbol, score 0..100, trades], one row a cell.
+    frame: [timeframe, symbol, value, trades], one row a cell. value "score": 0 to 100, white at 50, even odds; any
+    other column: a return as a fraction, white at zero, shown in percent.
     """
-    timeframes, symbols, scores, trades = columns(frame, "timeframe", "symbol", "score", "trades", what="sweep map")
+    timeframes, symbols, scores, trades = columns(frame, "timeframe", "symbol", value, "trades", what="sweep map")
     if not timeframes:
         return no_data(title, missing)
     rows, across = list(dict.fromkeys(map(str, timeframes))), list(dict.fromkeys(map(str, symbols)))
     cells = {(str(t), str(s)): (plain(score), size)
              for t, s, score, size in zip(timeframes, symbols, scores, trades, strict=True)}
     empty = (None, None)
-    z = [[cells.get((t, s), empty)[0] for s in across] for t in rows]
-    text = [[_cell(*cells.get((t, s), empty)) for s in across] for t in rows]
-    data = [{"type": "heatmap", "x": labels(across), "y": labels(rows), "z": z, "text": text, "zmin": 0, "zmax": 100,
+    scale = _scale(value, [score for score, _ in cells.values()])
+    z = [[_times(cells.get((t, s), empty)[0], scale.factor) for s in across] for t in rows]
+    text = [[_cell(*cells.get((t, s), empty), scale) for s in across] for t in rows]
+    data = [{"type": "heatmap", "x": labels(across), "y": labels(rows), "z": z, "text": text,
+             "zmin": scale.low, "zmax": scale.high,
              "texttemplate": "%{text}", "colorscale": [list(stop) for stop in palette.DIVERGING], "xgap": 2, "ygap": 2,
-             "colorbar": {"title": {"text": "score"}, "thickness": 12, "outlinewidth": 0},
+             "colorbar": {"title": {"text": scale.unit}, "thickness": 12, "outlinewidth": 0},
              "textfont": {"color": "#222222"}, "hovertemplate": "%{x} %{y}: %{text}<extra></extra>"}]
-    return chart(data, title=title, subtitle="score, and n = trades below it; white = 50, even odds",
+    return chart(data, title=title, subtitle=scale.subtitle,
                  height=170 + 48 * len(rows), layout={
                      "xaxis": axis("market", type="category", showgrid=False),
                      "yaxis": axis("timeframe", type="category", showgrid=False, autorange="reversed")})
 
 
-def _cell(score: float | None, trades: Any) -> str:
-    return f"{formats.number(score, 1)}<br>n {formats.count(trades)}"
+@dataclass(frozen=True)
+class _Scale:
+    """How a heat map colours and writes its values."""
+
+    low: float
+    high: float
+    factor: float
+    unit: str
+    subtitle: str
+
+
+def _scale(value: str, known: Sequence[float | None]) -> _Scale:
+    if value == "score":
+        return _Scale(0.0, 100.0, 1.0, "score", "score, and n = trades below it; white = 50, even odds")
+    reach = max((abs(100.0 * number) for number in known if number is not None), default=0.0) or 1.0
+    return _Scale(-reach, reach, 100.0, "%", "% of capital, n = trades; white = 0, blue gains, orange loses")
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else plain(value * factor)
+
+
+def _cell(value: float | None, trades: Any, scale: _Scale) -> str:
+    written = formats.number(value, 1) if scale.unit == "score" else formats.percent(value)
+    return f"{written}<br>n {formats.count(trades)}"

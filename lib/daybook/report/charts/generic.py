@@ -28,7 +28,8 @@ def bars(frame: pd.DataFrame, x: str, y: str, n: str | None = None, *, title: st
         "showlegend": False})
 
 
-def lines(frame: pd.DataFrame, x: str, y: str, group: str | None = None, *, title: str, unit: str = "") -> Chart:
+def lines(frame: pd.DataFrame, x: str, y: str, group: str | None = None, *, title: str, unit: str = "",
+          subtitle: str = "") -> Chart:
     """Lines of `y` over `x`, one for each value of `group`; an `x` column that ends in _ms becomes UTC dates."""
     across, values = columns(frame, x, y, what=title)
     names = columns(frame, group, what=title)[0] if group else [y] * len(across)
@@ -43,6 +44,6 @@ def lines(frame: pd.DataFrame, x: str, y: str, group: str | None = None, *, titl
                      if isinstance(across[0], str) else numbers(across[i] for i in rows),
                      "y": numbers(values[i] for i in rows),
                      "line": {"color": palette.SERIES[place % len(palette.SERIES)], "width": 1.8}})
-    return chart(data, title=label(title, 90), subtitle=f"{len(across):,} points", layout={
+    return chart(data, title=label(title, 90), subtitle=subtitle or f"{len(across):,} points", layout={
         "xaxis": utc_axis() if dated else axis(label(x)), "yaxis": axis(label(unit or y)),
         "showlegend": group is not None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from daybook.report import formats, palette
 from daybook.report.plot import axis, chart, columns, label, labels, marker_line, no_data, numbers, plain
-from daybook.report.sections import ModelRow
+from daybook.report.sections import Metric, ModelRow, Standing
 from daybook.report.views import Chart
 
 _PANELS_ACROSS = 5
@@ -27,18 +27,11 @@ class _Panel:
     lower: float | None = None
     upper: float | None = None
     unit: str = ""
-    better: str = "higher"
+    standing: Standing = "none"
 
-    @property
-    def colour(self) -> str:
-        """Green clears the baseline with its whole interval, blue with its value only, orange not at all."""
-        if self.value is None or self.baseline is None:
-            return palette.INK
-        sign = -1.0 if self.better == "lower" else 1.0
-        worst = self.upper if self.better == "lower" else self.lower
-        if sign * (self.value - self.baseline) <= 0:
-            return palette.BAD
-        return palette.GOOD if worst is not None and sign * (worst - self.baseline) > 0 else palette.FOCUS
+
+_COLOURS: dict[Standing, str] = {"beats": palette.GOOD, "unsure": palette.FOCUS, "ahead": palette.FOCUS,
+                                 "behind": palette.BAD, "none": palette.INK}
 
 
 def model_scorecards(rows: Sequence[ModelRow] | pd.DataFrame, *, title: str = "Models against their baselines",
@@ -72,34 +65,42 @@ def model_scorecards(rows: Sequence[ModelRow] | pd.DataFrame, *, title: str = "M
              "yanchor": "bottom", "showarrow": False, "font": {"size": 11}})
     layout["margin"] = {"l": 48, "r": 16, "t": 128, "b": 20}
     return chart(data, title=title, height=110 + 250 * down, layout=layout,
-                 subtitle="out of fold; dashed: baseline; green: the whole interval beats it, blue: the value does, "
-                          "orange: it does not")
+                 subtitle="out of fold, whiskers: 95 % interval, dashed: baseline; green: the whole interval beats it, "
+                          "blue: only the value does, orange: not")
 
 
 def _panels(rows: Sequence[ModelRow] | pd.DataFrame) -> list[_Panel]:
     if not isinstance(rows, pd.DataFrame):
         mains = [(row, row.metrics[0]) for row in rows if row.metrics]
-        return [_Panel(row.name, main.name, main.value, main.baseline, main.n, *(main.interval or (None, None)),
-                       unit=formats.unit_text(main.unit), better=main.better) for row, main in mains]
+        return [_Panel(row.name, formats.metric_name(main.name), main.value, main.baseline, main.n,
+                       *(main.interval or (None, None)), unit=formats.unit_text(main.unit), standing=main.standing)
+                for row, main in mains]
     columns(rows, "model", "metric", "value", "baseline", "n", what="model scorecards")
-    return [_Panel(str(row["model"]), str(row["metric"]), plain(row["value"]), plain(row["baseline"]), row["n"],
-                   plain(row.get("lower")), plain(row.get("upper")), str(row.get("unit", "")),
-                   str(row.get("better", "higher"))) for row in rows.to_dict("records")]
+    return [_framed(row) for row in rows.to_dict("records")]
+
+
+def _framed(row: Mapping[Hashable, Any]) -> _Panel:
+    lower, upper = plain(row.get("lower")), plain(row.get("upper"))
+    metric = Metric(name=str(row["metric"]), value=plain(row["value"]), baseline=plain(row["baseline"]),
+                    interval=None if lower is None and upper is None else (lower, upper),
+                    better="lower" if row.get("better") == "lower" else "higher", reason="undefined")
+    return _Panel(str(row["model"]), metric.name, metric.value, metric.baseline, row["n"], lower, upper,
+                  str(row.get("unit", "")), metric.standing)
 
 
 def _dot(panel: _Panel, x: str, y: str) -> dict[str, Any]:
     dot: dict[str, Any] = {
         "type": "scatter", "mode": "markers+text", "x": [0], "y": [plain(panel.value)], "xaxis": x, "yaxis": y,
-        "marker": {"size": 11, "color": panel.colour}, "textposition": "middle right", "cliponaxis": False,
+        "marker": {"size": 11, "color": _COLOURS[panel.standing]}, "textposition": "middle right", "cliponaxis": False,
         "text": [f"  {formats.significant(panel.value)}"], "hovertemplate": "%{y}<extra></extra>"}
     if panel.value is not None and panel.lower is not None and panel.upper is not None:
         dot["error_y"] = {"type": "data", "symmetric": False, "array": [plain(max(0.0, panel.upper - panel.value))],
-                          "arrayminus": [plain(max(0.0, panel.value - panel.lower))], "color": panel.colour,
+                          "arrayminus": [plain(max(0.0, panel.value - panel.lower))], "color": _COLOURS[panel.standing],
                           "thickness": 1.5, "width": 5}
     return dot
 
 
-def calibration(frame: pd.DataFrame, *, title: str = "Calibration",
+def calibration(frame: pd.DataFrame, *, title: str = "Calibration: does a predicted chance come true?",
                 missing: str = "no model predicts a probability") -> Chart:
     """Observed frequency against predicted probability, a marker's area growing with its sample.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from daybook.report import formats, palette
-from daybook.report.plot import axis, chart, columns, label, labels, no_data, numbers, plain, utc_axis, utc_stamps
+from daybook.report.plot import axis, chart, columns, labels, no_data, numbers, plain, utc_axis, utc_stamps
 from daybook.report.sections import QualityRow, StepTiming
 from daybook.report.views import Chart
 
@@ -114,7 +114,7 @@ def timings(rows: Sequence[StepTiming] | pd.DataFrame, *, title: str = "Wall tim
              "marker": {"color": [colour.get(str(state), palette.WARN) for state in states]},
              "hovertemplate": "%{y}: %{text}<extra></extra>"}]
     total = sum(value for raw in seconds if (value := plain(raw)) is not None)
-    return chart(data, title=title, subtitle=label(f"{formats.duration(total)} in all, steps may overlap"),
+    return chart(data, title=title, subtitle=f"{formats.duration(total)} of work in all; steps may overlap",
                  height=130 + 26 * len(steps), layout={
                      "xaxis": axis("wall time, s", rangemode="tozero"),
                      "yaxis": axis("", autorange="reversed", ticks=""), "showlegend": False})
