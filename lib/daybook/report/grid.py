@@ -10,7 +10,7 @@ from daybook.report import formats
 from daybook.report.views import Html, render
 
 _NARROW = 6
-_DENSE = 13
+_DENSE = 12
 Align = Literal["text", "number", "prose"]
 
 

@@ -20,8 +20,8 @@ SERIES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c
 
 BENCHMARK_DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 
-DIVERGING = ((0.0, "#d55e00"), (0.25, "#f0b48a"), (0.5, "#f2f2f2"), (0.75, "#8fc1e0"), (1.0, "#0072b2"))
-"""Score maps: orange below 50, blue above, near-white at 50."""
+DIVERGING = ((0.0, "#e08a52"), (0.25, "#efbf9c"), (0.5, "#f2f2f2"), (0.75, "#a5cbe4"), (1.0, "#56a3d2"))
+"""Heat maps: orange below the middle, blue above, near-white at it; dark text reads on every stop."""
 
 COMPLETENESS = ((0.0, "#d55e00"), (0.5, "#e69f00"), (0.95, "#f0e442"), (1.0, "#009e73"))
 """Data completeness: orange is missing, green is whole."""

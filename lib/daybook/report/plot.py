@@ -111,7 +111,8 @@ def said(title: str, sentence: str) -> Chart:
     note = {"text": label(sentence, 120), "xref": "paper", "yref": "paper", "x": 0, "y": 0.5,
             "showarrow": False, "xanchor": "left", "font": {"size": 13}}
     hidden = {"visible": False}
-    return chart([], title=title, height=130, layout={"annotations": [note], "xaxis": hidden, "yaxis": hidden})
+    return chart([], title=title, height=104, layout={"annotations": [note], "xaxis": hidden, "yaxis": hidden,
+                                                      "margin": {"l": 10, "r": 24, "t": 44, "b": 12}})
 
 
 def marker_line(position: float, text: str, colour: str = palette.THRESHOLD) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -99,7 +99,9 @@ def gates(rows: Sequence[StrategyRow | ModelRow], *, caption: str = "Promotion g
     longest = max((gate.n or 0 for _, gate in gated), default=0)
     unit = gated[0][1].n_unit
     sentence = f"{len(passed)} of {len(gated)} members passed the gate."
-    if not passed:
+    if waiting == len(gated):
+        sentence = f"None of {len(gated)} members has a bar after its birth yet, so none can pass."
+    elif not passed:
         sentence += (f" {len(gated) - waiting} collect evidence, the longest record has {longest:,} {unit}; "
                      f"{waiting} have none yet.")
     head = (Column("#"), *words("member", "gate"), *counts("value"), Column("threshold"), *words("unit"),

@@ -183,7 +183,7 @@ def _trials(ranking: Ranking, strategies: tuple[StrategyRow, ...]) -> Trials:
     maximum = expected_maximum(ever) * float(np.median(errors)) if errors else None
     return Trials(
         today=ranking.trials.today, ever=ranking.trials.ever, by_kind=ranking.trials.by_kind,
-        expected_noise_maximum=Metric(name="expected best Sharpe of worthless trials", value=maximum, unit="annualised",
+        expected_noise_maximum=Metric(name="expected of luck alone", value=maximum, unit="annualised",
                                       n=ever, n_unit="trials", reason="nothing has a defined Sharpe ratio yet"),
         best=Metric(name="best Sharpe in the pool", value=max(known) if known else None, unit="annualised",
                     n=len(known), n_unit="strategies", reason="no strategy has enough trades"),

@@ -34,7 +34,7 @@ def headline(day: Day, ranking: Ranking, strategies: tuple[StrategyRow, ...], tr
         Metric(name="best Sharpe ratio in the pool", value=trials.best.value, unit="annualised",
                n=None if best is None else best.n_blocks, n_unit="hours",
                baseline=trials.expected_noise_maximum.value, baseline_name="luck alone", reason=trials.best.reason),
-        Metric(name="trials ever", value=trials.ever, n=trials.today, n_unit="of them today"),
+        Metric(name="trials ever", value=trials.ever, baseline=trials.today, baseline_name="today"),
         Metric(name="longest record since birth", value=max((row.forward_days for row in strategies), default=0.0),
                unit="days", baseline=float(GateRules().min_forward_days), baseline_name="needed for proof"),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from daybook.core.time import DAY_MS, HOUR_MS, TIMEFRAMES, Window
+from daybook.core.time import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, Window, utc_text
 from daybook.features import FeatureStore
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
@@ -203,8 +204,17 @@ def quality_rows(day: Day) -> tuple[QualityRow, ...]:
             symbol=symbol, bars=found["present"], expected=found["expected"], missing=found["missing"],
             longest_gap_minutes=longest, duplicates=found["duplicates"], off_minute=found["off_minute"],
             zero_volume=found["zero_volume"], impossible=found["impossible"], quarantined=found["quarantined"],
+            first_gap=_first_gap(found["gaps"], day),
         ))
     return tuple(rows)
+
+
+def _first_gap(gaps: Sequence[Mapping[str, Any]], day: Day) -> str | None:
+    """When the first missing minute should have opened."""
+    if not gaps:
+        return None
+    before = gaps[0]["last_before_ms"]
+    return utc_text(day.history.start_ms if before is None else before + MINUTE_MS)
 
 
 def hourly_completeness(day: Day) -> pd.DataFrame:

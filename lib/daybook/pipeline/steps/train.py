@@ -150,8 +150,8 @@ def _sentence(models: Sequence[ModelRow], leaks: Sequence[str]) -> str:
              for standing in ("beats", "unsure", "ahead", "behind")}
     parts = [f"{len(names['beats'])} of {len(models)} models are clearly better than their baseline"
              + (f" ({', '.join(names['beats'])})" if names["beats"] else "")]
-    for standing, said in (("ahead", "{} ahead, with no interval to say how surely"), ("unsure", "{} within chance"),
-                           ("behind", "{} not better")):
+    for standing, said in (("ahead", "better, with no interval to say how surely: {}"), ("unsure", "within chance: {}"),
+                           ("behind", "not better: {}")):
         if names[standing]:
             parts.append(said.format(", ".join(names[standing])))
     suspicion = f" A leak is suspected in {', '.join(leaks)}: look before believing." if leaks else ""

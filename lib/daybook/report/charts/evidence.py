@@ -92,7 +92,7 @@ def _bound(interval: tuple[float | None, float | None] | None, side: int, value:
 
 
 def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float | None, unit: str = "annualised",
-                  title: str = "All trials of the day against luck") -> Chart:
+                  best_name: str = "best found", title: str = "All trials of the day against luck") -> Chart:
     """Histogram of the trials' Sharpe ratios with the best one and the maximum that noise alone would show.
 
     sharpes: (N,) array-like, NaN left out of the bars and counted in the subtitle.
@@ -106,8 +106,8 @@ def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float |
              "width": plain(edges[1] - edges[0]), "marker": {"color": palette.FOCUS}, "name": "trials",
              "hovertemplate": "Sharpe %{x:.1f}: %{y} trials<extra></extra>"}]
     shapes, notes = [], []
-    for value, caption, colour, level in ((expected_maximum, "best expected from noise alone", palette.THRESHOLD, 1.0),
-                                          (best, "best found", palette.GOOD, 1.09)):
+    for value, caption, colour, level in ((expected_maximum, "best expected of luck alone", palette.THRESHOLD, 1.0),
+                                          (best, label(best_name), palette.GOOD, 1.09)):
         if not formats.undefined(value):
             shape, note = marker_line(float(value or 0), f"{caption}: {formats.number(value, 1)}", colour)
             shapes.append(shape | {"layer": "above"})

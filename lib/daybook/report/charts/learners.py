@@ -54,7 +54,9 @@ def model_scorecards(rows: Sequence[ModelRow] | pd.DataFrame, *, title: str = "M
         x, y = f"x{suffix}", f"y{suffix}"
         data.append(_dot(panel, x, y))
         layout[f"xaxis{suffix}"] = {"visible": False, "range": [-1, 1]}
-        layout[f"yaxis{suffix}"] = axis(label(panel.unit), nticks=5, tickfont={"size": 10})
+        layout[f"yaxis{suffix}"] = axis(
+            label(panel.unit), nticks=5, tickfont={"size": 10}) | {"title": {"text": label(panel.unit), "standoff": 4,
+                                                                             "font": {"size": 10}}}
         if panel.baseline is not None:
             data.append({"type": "scatter", "mode": "lines", "x": [-0.8, 0.8], "y": [plain(panel.baseline)] * 2,
                          "xaxis": x, "yaxis": y, "line": {"color": palette.THRESHOLD, "dash": "dash", "width": 1.5},
