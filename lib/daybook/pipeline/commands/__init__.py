@@ -1,0 +1,1 @@
+"""Subcommands of `daybook`, one module an area."""
