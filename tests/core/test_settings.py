@@ -40,6 +40,10 @@ def test_lists_and_mappings_are_read_from_the_environment() -> None:
         ({"symbols": "BTCUSDT,BTCUSDT"}, {}, ["command line", "symbols", "only once"]),
         ({"jobs": "0"}, {}, ["command line", "jobs", "greater than or equal to 1"]),
         ({"source": "ftp"}, {}, ["command line", "source", "synthetic"]),
+        ({"seed": True}, {}, ["command line", "seed", "true and false"]),
+        ({}, {"DAYBOOK_SPREAD_BPS": "true"}, ["environment", "spread_bps", "true and false"]),
+        ({}, {"DAYBOOK_SPREAD_BPS": '{"A": 1, "A": 2}'}, ["environment", "spread_bps", "only once"]),
+        ({}, {"DAYBOOK_SPREAD_BPS": "[" * 100_000}, ["environment", "spread_bps", "nested too deeply"]),
     ],
 )
 def test_a_bad_setting_names_its_source_value_and_what_is_allowed(
@@ -54,6 +58,12 @@ def test_a_bad_setting_names_its_source_value_and_what_is_allowed(
 @pytest.mark.parametrize("text", ["unknown = 1\n", "[nested]\nseed = 1\n"])
 def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"file: .* is not a setting"):
+        load_settings({}, config(tmp_path, text), {})
+
+
+@pytest.mark.parametrize("text", ["seed = true\n", "jobs = false\n", "fee_bps = true\n"])
+def test_a_truth_value_in_the_file_is_no_number(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"file: .*true and false are not numbers"):
         load_settings({}, config(tmp_path, text), {})
 
 

@@ -43,9 +43,25 @@ def _decode_json(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, object_pairs_hook=_without_repeated_keys)
     except json.JSONDecodeError:
         return value
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("every key may stand only once")
+    return found
+
+
+def _refuse_truth(value: object) -> object:
+    """true and false are no numbers here, though Python counts with them."""
+    if isinstance(value, bool):
+        raise ValueError("true and false are not numbers")
+    return value
 
 
 def _without_repeats(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,8 +79,10 @@ TimeframeNames = Annotated[
     tuple[Timeframe, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(_without_repeats),
     Field(min_length=1),
 ]
-Bps = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Bps = Annotated[float, BeforeValidator(_refuse_truth), Field(ge=0, le=1000, allow_inf_nan=False)]
 SpreadBps = Annotated[Bps | dict[str, Bps], NoDecode, BeforeValidator(_decode_json)]
+Whole = Annotated[int, BeforeValidator(_refuse_truth)]
+Real = Annotated[float, BeforeValidator(_refuse_truth)]
 
 
 def parameter(default: Any, unit: str, text: str, **limits: Any) -> Any:
@@ -88,31 +106,31 @@ class Settings(BaseSettings):
     symbols: Symbols = Field(("BTCUSDT", "ETHUSDT", "BNBUSDT"), description="markets of the day")
     data: Path = Field(Path("data"), description="folder of candles, features and the published store")
     runs: Path = Field(Path("runs"), description="folder of the executed days")
-    seed: int = Field(7, ge=0, lt=2**63, description="the one seed")
-    jobs: int = Field(2, ge=1, le=64, description="steps and workers that may run beside each other")
-    step_timeout_s: int = Field(1800, ge=10, le=86_400, description="a notebook is stopped after so many seconds")
-    max_missing: float = Field(
+    seed: Whole = Field(7, ge=0, lt=2**63, description="the one seed")
+    jobs: Whole = Field(2, ge=1, le=64, description="steps and workers that may run beside each other")
+    step_timeout_s: Whole = Field(1800, ge=10, le=86_400, description="a notebook is stopped after so many seconds")
+    max_missing: Real = Field(
         0.02, ge=0, le=1, allow_inf_nan=False, description="a window with a larger share of missing bars stops the day"
     )
     anthropic_api_key: SecretStr | None = Field(None, description="key of the Claude API (masked everywhere)")
 
-    fee_bps: float = parameter(5.0, "bps per side", "exchange fee", ge=0, le=1000, allow_inf_nan=False)
+    fee_bps: Real = parameter(5.0, "bps per side", "exchange fee", ge=0, le=1000, allow_inf_nan=False)
     spread_bps: SpreadBps = parameter(
         2.0, "bps of mid", "full bid-ask spread; one number, or one per symbol with a `default`"
     )
     timeframes: TimeframeNames = parameter(("1m", "5m", "60m"), "bar lengths", "timeframes strategies may trade")
-    history_days: int = parameter(35, "days", "bars before the day that are loaded", ge=14, le=730)
-    window_days: int = parameter(7, "days", "scoring window that ends at the day", ge=2, le=60)
-    min_trades: int = parameter(5, "trades", "fewer trades leave a score undefined", ge=1, le=1000)
-    replace_margin: float = parameter(2.0, "score points", "by how much a newcomer must beat an incumbent",
+    history_days: Whole = parameter(35, "days", "bars before the day that are loaded", ge=14, le=730)
+    window_days: Whole = parameter(7, "days", "scoring window that ends at the day", ge=2, le=60)
+    min_trades: Whole = parameter(5, "trades", "fewer trades leave a score undefined", ge=1, le=1000)
+    replace_margin: Real = parameter(2.0, "score points", "by how much a newcomer must beat an incumbent",
                                       ge=0, le=100, allow_inf_nan=False)
-    designs: int = parameter(3, "specs", "new strategies a day once the pool is full", ge=0, le=50)
-    population: int = parameter(48, "specs", "population of the evolutionary search", ge=8, le=500)
-    generations: int = parameter(5, "rounds", "generations of the evolutionary search", ge=1, le=50)
-    tuning_draws: int = parameter(8, "draws", "parameter sets tried per candidate", ge=1, le=200)
+    designs: Whole = parameter(3, "specs", "new strategies a day once the pool is full", ge=0, le=50)
+    population: Whole = parameter(48, "specs", "population of the evolutionary search", ge=8, le=500)
+    generations: Whole = parameter(5, "rounds", "generations of the evolutionary search", ge=1, le=50)
+    tuning_draws: Whole = parameter(8, "draws", "parameter sets tried per candidate", ge=1, le=200)
     model_timeframe: Timeframe = parameter("5m", "bar length", "timeframe the models are trained on")
-    horizon_bars: int = parameter(12, "bars", "how far ahead the models look", ge=1, le=288)
-    folds: int = parameter(6, "folds", "forward validation folds", ge=2, le=20)
+    horizon_bars: Whole = parameter(12, "bars", "how far ahead the models look", ge=1, le=288)
+    folds: Whole = parameter(6, "folds", "forward validation folds", ge=2, le=20)
 
     @classmethod
     def settings_customise_sources(

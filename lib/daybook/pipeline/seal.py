@@ -12,6 +12,7 @@ from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.core.store import Store
 from daybook.core.time import Window, parse_day, utc_text, window_before
+from daybook.execution import Costs
 from daybook.market import CandleStore, StoredMarket, candle_store, check_store, import_candles, read_bars
 from daybook.market.synthetic import synthetic_bars, synthetic_venue
 from daybook.pipeline.folders import run_id
@@ -40,6 +41,9 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
     Raises DataError when a market is missing or too incomplete, UsageError when the source does not know a symbol.
     """
     settings = request.settings
+    costs = Costs(fee_bps=settings.fee_bps, spread_bps=settings.spread_bps)
+    for symbol in settings.symbols:
+        costs.spread_of(symbol)  # a market without a spread is refused here, not in the middle of the day
     history = window_before(parse_day(request.day), settings.history_days)
     venue = refresh_candles(settings, history)
     markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
