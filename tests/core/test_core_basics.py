@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +12,14 @@ import pyarrow as pa
 import pytest
 
 from daybook.core.errors import DataError, StorageError, UsageError
-from daybook.core.files import read_json, read_parquet, write_atomic, write_json, write_parquet
+from daybook.core.files import (
+    read_json,
+    read_parquet,
+    sweep_temporaries,
+    write_atomic,
+    write_json,
+    write_parquet,
+)
 from daybook.core.hashing import canonical_json, hash_arrays, hash_json, hash_tree
 from daybook.core.log import RunLog
 from daybook.core.parallel import parallel_map
@@ -105,6 +114,28 @@ def test_secrets_are_masked_by_value_by_variable_name_and_by_form() -> None:
     secrets = secret_values(["hunter2-hunter2"], environment)
     text = redact("hunter2-hunter2 abcdefgh12 somewhere-else tiny sk-ant-api03-abcdefghij", secrets)
     assert text == "******** ******** somewhere-else tiny ********"
+
+
+def test_a_secret_is_masked_in_every_form_of_writing_and_inside_urls() -> None:
+    import html
+
+    secret = 'pa"ss\\wo\nrd<é>'
+    secrets = secret_values([secret], {"DATABASE_URL": "postgres://me:hunter2hunter2@db/x", "MY_KEY": "qwertyuiop"})
+    forms = (secret, json.dumps(secret), repr(secret), html.escape(secret), "hunter2hunter2", "qwertyuiop")
+    assert all("rd" not in redact(form, secrets).strip("'\"") for form in forms[:4])
+    assert [redact(form, secrets) for form in forms[4:]] == ["********", "********"]
+
+
+def test_temporary_files_of_ended_processes_are_swept_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    dead, living = tmp_path / "deep" / ".a.json.4194305-1.tmp", tmp_path / f".b.json.{os.getpid()}-1.tmp"
+    for path in (dead, living, tmp_path / ".other.tmp"):
+        path.write_text("")
+    assert sweep_temporaries(tmp_path) == 1
+    assert not dead.exists()
+    assert living.exists()
+    assert sweep_temporaries(tmp_path, also_living=True) == 1
+    assert (tmp_path / ".other.tmp").exists()
 
 
 def test_the_scan_finds_a_secret_in_any_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daybook.core.errors import DataError, StorageError
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)-\d+\.tmp", re.ASCII | re.DOTALL)
+"""`.<name>.<process>-<thread>.tmp`, as write_atomic names it."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
@@ -36,6 +40,22 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> Path:
             f"{path}: can not be written ({error.strerror or error}). Free space or permit writing, then run again."
         ) from error
     return path
+
+
+def sweep_temporaries(folder: Path, *, deep: bool = True, also_living: bool = False) -> int:
+    """Remove what killed writers left in a folder, `deep` below it too; how many files that were.
+
+    A temporary file of a process that still lives stays, unless also_living says that nobody can be writing here.
+    """
+    import psutil  # type: ignore[import-untyped]
+
+    removed = 0
+    for path in folder.rglob(".*.tmp") if deep else folder.glob(".*.tmp"):
+        owner = _TEMPORARY.fullmatch(path.name)
+        if owner and path.is_file() and (also_living or not psutil.pid_exists(int(owner[1]))):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,7 +17,10 @@ class RunLog:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         self._secrets = tuple(secrets)
+        torn = path.is_file() and not path.read_bytes().endswith((b"\n", b""))
         self._file = path.open("a", encoding="utf-8")
+        if torn:  # a full disk or a power cut ended the last line early
+            self._file.write("\n")
         self._logger = structlog.wrap_logger(
             structlog.WriteLogger(self._file),
             processors=[

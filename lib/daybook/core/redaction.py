@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 MASK = "********"
-_SECRET_NAME = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(API|ACCESS|PRIVATE)_?KEY|(^|_)KEY$|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE
+)
+_URL_PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 _KEY_FORMS = re.compile(
     r"sk-ant-[A-Za-z0-9_-]{8,}"  # Anthropic
     r"|\b\d{8,10}:[A-Za-z0-9_-]{35}\b"  # Telegram bot
@@ -20,10 +26,23 @@ _SHORTEST = 8
 
 
 def secret_values(known: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Values to mask, longest first: the known ones and those of environment variables with a secret's name."""
+    """Values to mask, longest first: the known ones and those that the environment holds, in every form of writing.
+
+    The environment's are the values of variables with a secret's name and the passwords inside URLs.
+    """
     variables = os.environ if environment is None else environment
-    named = (value for name, value in variables.items() if _SECRET_NAME.search(name))
-    return tuple(sorted({v for v in (*known, *named) if len(v) >= _SHORTEST}, key=lambda v: (-len(v), v)))
+    named = [value for name, value in variables.items() if _SECRET_NAME.search(name)]
+    inside = [password for value in variables.values() for password in _URL_PASSWORD.findall(value)]
+    found = {form for value in (*known, *named, *inside) if len(value) >= _SHORTEST for form in _forms(value)}
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+def _forms(value: str) -> set[str]:
+    """A value as it stands in plain text, JSON, a Python repr, HTML and a URL."""
+    return {
+        value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1],
+        html.escape(value), html.escape(value, quote=False), quote(value, safe=""),
+    }
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
