@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from daybook.core.errors import StepError
+from daybook.core.errors import StepError, StorageError
+from daybook.core.redaction import MASK, secret_values
 from daybook.core.settings import Settings
 from daybook.pipeline import execute
-from daybook.pipeline.execute import execute_step, kernel_environment
+from daybook.pipeline.execute import execute_step
+from daybook.pipeline.kernels import kernel_environment
 
 STEP = "00_score"
 FINISH = """
@@ -123,3 +125,75 @@ def test_secrets_reach_neither_the_kernel_nor_the_kept_notebook(
     assert "sk-ant-abcdefgh" not in text
     assert "None" in text
     assert os.environ["SOME_API_KEY"] == canary
+
+
+def test_a_kernel_gets_no_variable_but_those_that_matter(
+    places: tuple[Path, Path, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, run, settings = places
+    for name in ("DB_PASSWD", "ODDLY_NAMED", "JUPYTER_PATH", "PYTHONSTARTUP"):
+        monkeypatch.setenv(name, "canary-77aa01")
+    notebook(books, "import os; raise RuntimeError(repr(sorted(os.environ.items())))")
+    with pytest.raises(StepError) as failed:
+        run_step(run, settings)
+    assert "canary" not in str(failed.value)
+    kept = (run / f"{STEP}.ipynb").read_text()
+    assert "DAYBOOK_DATA" in kept
+    assert "canary" not in kept
+    assert os.environ["ODDLY_NAMED"] == "canary-77aa01"
+
+
+def test_a_kernel_imports_the_library_of_its_runner(places: tuple[Path, Path, Settings]) -> None:
+    import daybook
+
+    books, run, settings = places
+    notebook(books, "import daybook; raise RuntimeError(daybook.__file__)")
+    with pytest.raises(StepError, match=str(daybook.__file__)):
+        run_step(run, settings)
+
+
+def test_a_secret_with_quotes_and_newlines_is_masked_in_the_kept_notebook(
+    places: tuple[Path, Path, Settings]
+) -> None:
+    books, run, settings = places
+    secret = 'pa"ss\\wo\nrd<1>'
+    (run / "secret.txt").write_text(secret)
+    notebook(books, "t = open('secret.txt').read(); print(t); print(repr(t))", "raise ValueError(t)")
+    with pytest.raises(StepError) as failed, kernel_environment(settings):
+        execute_step(run, STEP, {"fee_bps": 1.0}, settings, secret_values([secret], {}))
+    assert "rd<1>" not in str(failed.value)
+    kept = json.loads((run / f"{STEP}.ipynb").read_text())
+    outputs = json.dumps([output for cell in kept["cells"] for output in cell.get("outputs", [])])
+    assert "rd<1>" not in outputs
+    assert MASK in outputs
+
+
+def test_a_run_folder_with_braces_spaces_and_accents_is_a_folder_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, run = tmp_path / "note{books}", tmp_path / "r {x} é'q"
+    books.mkdir()
+    run.mkdir()
+    monkeypatch.setattr(execute, "NOTEBOOKS", books)
+    notebook(books, FINISH)
+    settings = Settings(data=tmp_path / "d {y}", runs=tmp_path / "runs", step_timeout_s=20)
+    assert run_step(run, settings).headline["answer"] == 7.5
+
+
+def test_the_time_limit_is_of_the_whole_notebook(places: tuple[Path, Path, Settings]) -> None:
+    books, run, settings = places
+    notebook(books, *["import time; time.sleep(4)"] * 4, FINISH)
+    with pytest.raises(StepError, match="CellTimeoutError"):
+        run_step(run, settings)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["raise OSError(28, 'No space left on device')",
+     "from daybook.core.errors import StorageError; raise StorageError('x: the disk is full')"],
+)
+def test_a_full_disk_inside_a_page_is_a_storage_error(places: tuple[Path, Path, Settings], cell: str) -> None:
+    books, run, settings = places
+    notebook(books, cell)
+    with pytest.raises(StorageError, match="--resume"):
+        run_step(run, settings)

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from daybook.core.errors import DataError, DaybookError
-from daybook.core.redaction import redact, secret_values
+from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
+from daybook.pipeline.answers import failure
 from daybook.pipeline.folders import RunFolders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -30,12 +30,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 
 
 def main() -> None:
-    """Entry point: the errors of Daybook end with their own exit code and one readable message."""
+    """Entry point: an error ends with its own exit code and one readable message, and with --json as an object too."""
     try:
         app(standalone_mode=True)
-    except DaybookError as error:
-        typer.echo(f"error: {redact(str(error), secret_values())}", err=True)
-        sys.exit(error.exit_code)
+    except (Exception, KeyboardInterrupt) as error:
+        sys.exit(failure(error, "--json" in sys.argv[1:]))
 
 
 def _settings(config: Path | None, **given: Any) -> Settings:
@@ -56,15 +55,19 @@ def _print_table(header: list[str], rows: list[list[Any]]) -> None:
 @runs_app.command("list")
 def runs_list(runs: Runs = None, config: Config = None, as_json: AsJson = False) -> None:
     """Every finished run, oldest first."""
-    from daybook.pipeline.summary import finished_runs, run_summary
+    from daybook.pipeline.summary import damaged_summary, finished_runs, run_summary
 
     folders = RunFolders(_settings(config, runs=runs).runs)
-    summaries = [run_summary(folder, manifest) for folder, manifest in finished_runs(folders)]
+    summaries = [
+        run_summary(folder, manifest) if manifest else damaged_summary(folder)
+        for folder, manifest in finished_runs(folders)
+    ]
     if as_json:
         _print_json(summaries)
         return
     header = ["run", "status", "kind", "source", "symbols", "seconds", "verdict"]
     _print_table(header, [
+        [s["run_id"], s["status"], None, None, None, None, s["verdict"]] if s["status"] == "damaged" else
         [s["run_id"], s["status"], "official" if s["official"] else f"re-run of {s['parent']}",
          s["source"], ",".join(s["symbols"]), f"{s['total_seconds']:.0f}", s["verdict"]]
         for s in summaries
@@ -168,7 +171,11 @@ def strategies_check(file: Annotated[Path, typer.Argument(help="a spec as JSON")
 
     if not file.is_file():
         raise DataError(f"{file}: no such file. Name a JSON file that holds one strategy spec.")
-    strategy = parse_spec(file.read_text(encoding="utf-8"))
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
+    strategy = parse_spec(text)
     facts = {
         "name": strategy.spec.name, "identity": strategy.identity, "structure_hash": strategy.structure_hash,
         "complexity": strategy.complexity, "warmup_bars": strategy.warmup(strategy.defaults),
@@ -184,13 +191,14 @@ def strategies_check(file: Annotated[Path, typer.Argument(help="a spec as JSON")
 
 @strategies_app.command("show")
 def strategies_show(name: Annotated[str | None, typer.Argument(help="name or identity; all when left out")] = None,
-                    run: Annotated[str | None, typer.Option(help="YYYY-MM-DD/NN; the newest when left out")] = None,
+                    run: Annotated[str | None, typer.Option(help="YYYY-MM-DD/NN; else the newest official")] = None,
                     runs: Runs = None, config: Config = None, as_json: AsJson = False) -> None:
     """The strategies in a day's pool, or one of them with its rules."""
     from daybook.report import read_report
 
     folders = RunFolders(_settings(config, runs=runs).runs)
-    newest = run or next(iter(reversed(list(folders.run_ids()))), None)
+    official = [name for name in folders.run_ids() if name.endswith("/01")]
+    newest = run or next(reversed(official), None)
     if newest is None:
         raise DataError(f"{folders.root}: holds no finished run yet. Make one with run_daily.py.")
     rows = read_report(folders.existing(newest) / "report.json").strategies

@@ -6,26 +6,23 @@ with cells left over; so a step counts as done only when its last cell left a ma
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daybook.core.errors import StepError
+from daybook.core.errors import StepError, StorageError
 from daybook.core.files import read_json, write_text
-from daybook.core.parallel import thread_environment, worker_threads
 from daybook.core.redaction import redact
-from daybook.core.settings import ENVIRONMENT_PREFIX, Settings
+from daybook.core.settings import Settings
 from daybook.pipeline.day import DONE_MARKER
 from daybook.pipeline.glue import figure
 from daybook.pipeline.manifest import NOTEBOOKS, artefact_hashes
 
-_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 _VOLATILE_CELL_METADATA = ("papermill", "execution", "ExecuteTime")
 
 
@@ -39,40 +36,14 @@ class Executed:
     work_seconds: float
 
 
-@contextmanager
-def kernel_environment(settings: Settings) -> Iterator[None]:
-    """Environment that kernels inherit: threads, folders, no secrets, and nothing written to the user's home."""
-    cache = settings.data.resolve() / "cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    wanted = thread_environment(worker_threads(settings.jobs)) | {
-        "DAYBOOK_DATA": str(settings.data.resolve()),
-        "DAYBOOK_RUNS": str(settings.runs.resolve()),
-        "DAYBOOK_JOBS": str(settings.jobs),
-        "IPYTHONDIR": str(cache / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(cache / "jupyter" / "config"),
-        "JUPYTER_DATA_DIR": str(cache / "jupyter" / "data"),
-        "JUPYTER_RUNTIME_DIR": str(cache / "jupyter" / "runtime"),
-        "MPLCONFIGDIR": str(cache / "matplotlib"),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        "PYTHONHASHSEED": "0",
-    }
-    before = dict(os.environ)
-    for name in list(os.environ):
-        if name.startswith(ENVIRONMENT_PREFIX) or any(word in name.upper() for word in _SECRET_WORDS):
-            del os.environ[name]
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def execute_step(folder: Path, step: str, parameters: Mapping[str, Any], settings: Settings) -> Executed:
+def execute_step(
+    folder: Path, step: str, parameters: Mapping[str, Any], settings: Settings, secrets: tuple[str, ...] = ()
+) -> Executed:
     """Execute `notebooks/<step>.ipynb` inside the run folder and return what it left.
 
-    The executed notebook is kept as `<step>.ipynb` whatever happens. Raises StepError naming the notebook, the cell
-    and the cause.
+    secrets: values to mask in the kept notebook and in messages, beside those of the settings. The executed notebook is
+    kept as `<step>.ipynb` whatever happens. Raises StepError naming the notebook, the cell and the cause, and
+    StorageError when the cause is a disk that is full or can not be written.
     """
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
@@ -81,31 +52,53 @@ def execute_step(folder: Path, step: str, parameters: Mapping[str, Any], setting
     _clear(folder, step)
     work = folder / f".{step}.work.ipynb"
     kept = folder / f"{step}.ipynb"
+    secrets = (*secrets, *settings.secrets())
     started = time.perf_counter()
     try:
         papermill.execute_notebook(
-            str(NOTEBOOKS / f"{step}.ipynb"),
-            str(work),
+            _literal(NOTEBOOKS / f"{step}.ipynb"),
+            _literal(work),
             parameters={"run": ".", **parameters},
             kernel_name="python3",
             progress_bar=False,
-            execution_timeout=settings.step_timeout_s,
+            timeout_func=_remaining(settings.step_timeout_s),
             shutdown_kernel="immediate",
             extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each kernel warns of its own loopback port
             resources={"metadata": {"path": str(folder)}},
         )
     except papermill.PapermillExecutionError as error:
         cause = f"cell {error.cell_index}: {error.ename}: {error.evalue}"
-        raise StepError(_failure(step, kept, redact(cause, settings.secrets()))) from None
+        kind = StorageError if _is_storage(error.ename, error.evalue) else StepError
+        raise kind(_failure(step, kept, redact(cause, secrets))) from None
     except (DeadKernelError, CellTimeoutError, NoSuchKernel, RuntimeError) as error:
         cause = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
-        raise StepError(_failure(step, kept, cause)) from None
+        raise StepError(_failure(step, kept, redact(cause, secrets))) from None
+    except OSError as error:
+        cause = f"saving its notebook: {error.strerror or error}"
+        raise StorageError(_failure(step, kept, cause)) from error
     finally:
         if work.exists():
-            keep_notebook(work, kept, settings.secrets())
+            keep_notebook(work, kept, secrets)
     marker = _checked_marker(folder, step, kept)
     headline = _headline(kept)
     return Executed(marker["artefacts"], headline, time.perf_counter() - started, marker["work_seconds"])
+
+
+def _literal(path: Path) -> str:
+    """A path that papermill, which reads braces in it as format fields, takes as it is."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _remaining(limit_s: int) -> Callable[[Any], int]:
+    """Seconds that are left for a cell, at least one, when the whole notebook may take limit_s from now."""
+    deadline = time.monotonic() + limit_s
+    return lambda _cell: max(1, round(deadline - time.monotonic()))
+
+
+def _is_storage(name: str, text: str) -> bool:
+    """Whether what a cell raised says that the disk is full or can not be written."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return name == StorageError.__name__ or (name == "OSError" and any(f"[Errno {code}]" in text for code in codes))
 
 
 def _clear(folder: Path, step: str) -> None:
@@ -149,9 +142,22 @@ def keep_notebook(work: Path, kept: Path, secrets: tuple[str, ...]) -> None:
             cell["id"] = "injected-parameters"
         elif "papermill-error-cell-tag" in metadata.get("tags", []):
             cell["id"] = f"error-{position}"
-    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-    write_text(kept, redact(text, secrets))
+    text = json.dumps(_redacted(notebook, secrets), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    write_text(kept, text)
     work.unlink()
+
+
+def _redacted(value: Any, secrets: tuple[str, ...]) -> Any:
+    """A notebook's JSON value without secrets; text that the format splits into lines is searched as a whole."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {redact(name, secrets): _redacted(entry, secrets) for name, entry in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) > 1 and all(isinstance(line, str) and line.endswith("\n") for line in value[:-1]):
+        return redact("".join(map(str, value)), secrets).splitlines(keepends=True)
+    return [_redacted(entry, secrets) for entry in value]
 
 
 def _headline(notebook: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from daybook.core.time import parse_day
 _RUN_ID = re.compile(r"(\d{4}-\d{2}-\d{2})/(\d{2,4})", re.ASCII)
 _NUMBER = re.compile(r"\d{2,4}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SET_ASIDE = re.compile(r"\d{4}-\d{2}-\d{2}-(\d+)", re.ASCII)
+
+KEPT_UNFINISHED = 20
+"""Unfinished runs that were set aside and are kept, the newest of all dates."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +64,19 @@ class RunFolders:
         return folder
 
     def set_aside(self, day: str) -> Path | None:
-        """Move an unfinished run of this date out of the way, keeping it; returns where it went."""
+        """Move an unfinished run of this date out of the way; returns where it went. The newest of these are kept."""
         staging = self.staging(day)
         if not staging.exists():
             return None
         kept = self.root / ".unfinished"
         kept.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(p.name.rsplit("-", 1)[1]) for p in kept.glob(f"{day}-*")), default=0)
-        target = kept / f"{day}-{number}"
+        taken = [int(found[1]) for path in kept.glob(f"{day}-*") if (found := _SET_ASIDE.fullmatch(path.name))]
+        target = kept / f"{day}-{1 + max(taken, default=0)}"
         staging.rename(target)
+        os.utime(target)
+        newest = sorted((p for p in kept.iterdir() if _SET_ASIDE.fullmatch(p.name)), key=_age)
+        for old in newest[KEPT_UNFINISHED:]:
+            shutil.rmtree(old, ignore_errors=True)
         return target
 
     def publish(self, day: str, number: int) -> Path:
@@ -86,6 +95,10 @@ class RunFolders:
     def discard_staging(self, day: str) -> None:
         """Remove a staged run that was never sealed: it holds nothing but copies of inputs."""
         shutil.rmtree(self.staging(day), ignore_errors=True)
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return -path.stat().st_mtime_ns, path.name
 
 
 def run_id(day: str, number: int) -> str:

@@ -27,18 +27,23 @@ def runner_lock(*folders: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    path = folder / ".lock"
+    _require_writable(folder)
+    # A soft lock file, which filelock would fall back to, outlives a killed runner.
+    lock = FileLock(folder / ".lock", timeout=0, fallback_to_soft=False)
     try:
-        _require_writable(folder)
-        lock = FileLock(path, timeout=0)
-        with lock:
-            (folder / ".lock.pid").write_text(f"{os.getpid()}\n")
-            yield
+        lock.acquire()
     except Timeout:
         raise LockedError(
             f"{folder}: another runner (process {_holder(folder)}) is at work here. Wait for it, or give this one "
             "other --data and --runs folders."
         ) from None
+    except (OSError, NotImplementedError) as error:
+        raise StorageError(f"{folder}: can not be locked ({error}). Choose a folder on a local disk.") from None
+    try:
+        (folder / ".lock.pid").write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
 
 
 def _require_writable(folder: Path) -> None:

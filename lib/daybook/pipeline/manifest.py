@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from daybook.core.errors import DataError
 from daybook.core.files import read_json, write_json
@@ -80,6 +80,13 @@ class Manifest(_Record):
     overhead_seconds: dict[str, float] = Field(default_factory=dict)
     headline: str | None = None
     report_hash: str | None = None
+
+    @field_validator("steps")
+    @classmethod
+    def _every_step_once(cls, steps: list[StepRecord]) -> list[StepRecord]:
+        if [record.name for record in steps] != list(STEPS):
+            raise ValueError(f"steps must be {', '.join(STEPS)}")
+        return steps
 
     def step(self, name: str) -> StepRecord:
         """The record of a step."""

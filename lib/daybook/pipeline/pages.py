@@ -45,7 +45,16 @@ def write_site(folders: RunFolders) -> None:
     """Write runs/index.html from the manifests and reports of every finished run."""
     from daybook.pipeline.summary import finished_runs
 
-    write_index(folders.root, [_row(folder, manifest) for folder, manifest in finished_runs(folders)])
+    runs = finished_runs(folders)
+    write_index(folders.root, [_row(folder, found) if found else _damaged_row(folder) for folder, found in runs])
+
+
+def _damaged_row(folder: Path) -> RunRow:
+    from daybook.pipeline.summary import DAMAGED
+
+    day, number = folder.parent.name, int(folder.name)
+    return RunRow(run_id=run_id(day, number), day=day, number=number, official=False, status="failed", reason=DAMAGED,
+                  source="unknown", synthetic=False)
 
 
 def _row(folder: Path, manifest: Manifest) -> RunRow:

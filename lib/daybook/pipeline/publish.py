@@ -5,12 +5,12 @@ Each part is repeatable, so that a crash between any two of them is mended by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from daybook.core.errors import DataError
-from daybook.core.files import read_json, sync_folder, write_json
+from daybook.core.files import read_json, sweep_temporaries, sync_folder, write_json
 from daybook.core.hashing import hash_json
 from daybook.core.redaction import files_with_secrets, secret_values
 from daybook.core.settings import Settings
@@ -18,7 +18,7 @@ from daybook.core.store import Store
 from daybook.pipeline.folders import RunFolders
 from daybook.pipeline.manifest import STEPS, Manifest, artefact_hashes, read_manifest
 from daybook.pipeline.pages import write_pages, write_report, write_site
-from daybook.rank import RunResult, store_schema
+from daybook.rank import Receipt, RunResult, store_schema
 from daybook.rank import publish_run as record_run
 from daybook.rank.ledger import FILE_NAME
 
@@ -35,7 +35,8 @@ def publish_run(
     manifest.headline = report.headline.verdict
     manifest.report_hash = hash_json(_comparable(staging))
     measure("html", lambda: write_pages(folders, staging, manifest))
-    _require_whole(staging, manifest)
+    sweep_temporaries(staging, also_living=True)
+    _require_whole(staging, manifest, "Run again with --resume: the step is repeated.")
     _require_no_secrets(staging, settings)
     manifest.status = "complete"
     save()
@@ -56,22 +57,43 @@ def _comparable(staging: Path) -> dict[str, Any]:
 
 def record(folder: Path, data: Path) -> None:
     """Enter a finished run into the published store, once, and leave the receipt beside it."""
-    result = run_result(folder)
-    receipts = []
-    Store(data, store_schema()).publish(lambda connection: receipts.append(record_run(connection, result)))
-    write_json(folder / RECEIPT, receipts[0].model_dump(mode="json"))
+    record_all([folder], data)
+
+
+def record_all(finished: Sequence[Path], data: Path) -> None:
+    """Enter finished runs into the published store, in this order and one transaction; leave a receipt beside each."""
+    results = [run_result(folder) for folder in finished]
+    receipts: list[Receipt] = []
+    Store(data, store_schema()).publish(
+        lambda connection: receipts.extend([record_run(connection, result) for result in results])
+    )
+    for folder, receipt in zip(finished, receipts, strict=True):
+        write_json(folder / RECEIPT, receipt.model_dump(mode="json"))
+
+
+def published_ids(data: Path) -> frozenset[str]:
+    """Ids of the runs that the newest whole generation of the store holds; none when there is no store."""
+    store = Store(data, store_schema())
+    if store.newest() is None:
+        return frozenset()
+    return frozenset(
+        store.read(lambda connection: [row[0] for row in connection.execute("SELECT run_id FROM runs").fetchall()])
+    )
 
 
 def publish_missing(folders: RunFolders, data: Path) -> None:
-    """Enter every finished run that the store lacks: after a crash between rename and publication, or a lost store.
+    """Enter every finished run that the store lacks, in the order in which they were once published.
 
-    A store without any generation is rebuilt from the runs in the order in which they were once published.
+    These are one run after a crash between its rename and its publication, those since the last whole generation when
+    newer ones were damaged, and all of them when the store was lost. A run that is known costs one look at its receipt.
     """
-    pending = [folders.finished(name) for name in folders.run_ids()]
-    if Store(data, store_schema()).newest() is not None:
-        pending = [folder for folder in pending if not (folder / RECEIPT).is_file()]
-    for folder in sorted(pending, key=_published_order):
-        record(folder, data)
+    known = published_ids(data)
+    pending = [
+        folder for name in folders.run_ids()
+        if not ((folder := folders.finished(name)) / RECEIPT).is_file() or name not in known
+    ]
+    if pending:
+        record_all(sorted(pending, key=_published_order), data)
 
 
 def _published_order(folder: Path) -> tuple[int, str, str]:
@@ -83,7 +105,9 @@ def _published_order(folder: Path) -> tuple[int, str, str]:
 def run_result(folder: Path) -> RunResult:
     """What a finished run hands to the store. Raises DataError when its artefacts are not those of its manifest."""
     manifest = read_manifest(folder)
-    _require_whole(folder, manifest)
+    _require_whole(
+        folder, manifest, "Restore the folder from a backup, or move it out of the runs folder and run its day again."
+    )
     sealed = manifest.sealed
     outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
     ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
@@ -96,12 +120,11 @@ def run_result(folder: Path) -> RunResult:
     })
 
 
-def _require_whole(folder: Path, manifest: Manifest) -> None:
+def _require_whole(folder: Path, manifest: Manifest, remedy: str) -> None:
     for record_ in manifest.steps:
         if record_.state != "done" or record_.artefacts != artefact_hashes(folder, record_.name):
             raise DataError(
-                f"{folder}: the artefacts of {record_.name} are not those of its manifest. Run again with --resume, or "
-                "restore the folder from a backup."
+                f"{folder}: the artefacts of {record_.name} are not those of its manifest. {remedy}"
             )
 
 
@@ -120,5 +143,3 @@ def _sync_tree(folder: Path) -> None:
     for path in sorted(p for p in folder.rglob("*") if p.is_dir()):
         sync_folder(path)
     sync_folder(folder)
-
-

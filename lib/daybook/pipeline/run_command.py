@@ -1,26 +1,27 @@
 """The command line of `run_daily.py`: stable options, stable exit codes.
 
 Exit codes: 0 done; 1 internal error; 2 usage, settings or parameter; 3 data; 4 a step failed; 5 another runner is at
-work; 6 storage; 130 interrupted.
+work; 6 storage; 130 interrupted (Ctrl-C); 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-import traceback
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
-from daybook.core.errors import DaybookError, UsageError
-from daybook.core.redaction import redact, secret_values
+from daybook.core.errors import UsageError
 from daybook.core.settings import load_settings, parse_parameters
 from daybook.core.time import parse_day
-
-INTERRUPTED = 130
+from daybook.pipeline.answers import Terminated, failure
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,14 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the day that the arguments ask for and return the exit code."""
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        summary = _run(_parser().parse_args(arguments))
-    except DaybookError as error:
-        return _failed(error.exit_code, type(error).__name__, str(error), as_json)
-    except KeyboardInterrupt:
-        return _failed(INTERRUPTED, "Interrupted", "interrupted; run the same command with --resume.", as_json)
-    except Exception as error:  # the last line of defence: a secret must not reach the terminal or a service log
-        text = redact(traceback.format_exc(), secret_values())
-        return _failed(1, type(error).__name__, f"{text}\nA defect of Daybook; the run can be resumed.", as_json)
+        with _terminable():
+            summary = _run(_parser().parse_args(arguments))
+    except (Exception, KeyboardInterrupt) as error:  # the last line of defence: no secret may reach a service log
+        return failure(error, as_json)
     if as_json:
         print(json.dumps(summary, sort_keys=True))  # noqa: T201 - the command's answer
     else:
@@ -67,12 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _failed(code: int, kind: str, message: str, as_json: bool) -> int:
-    message = redact(message, secret_values())
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201 - the command's answer
-    if as_json:
-        print(json.dumps({"status": "failed", "exit_code": code, "error": kind, "message": message}))  # noqa: T201
-    return code
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM, by which a service is stopped, end the day as Ctrl-C does (only a main thread hears signals)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
@@ -84,11 +90,12 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         name: getattr(options, name) for name in ("source", "candles", "symbols", "data", "runs", "seed", "jobs")
     }
     settings = load_settings({**plain, **parameters}, options.config)
-    day = parse_day(options.date) if options.date else datetime.now(UTC).date()
+    day = parse_day(options.date) if options.date is not None else datetime.now(UTC).date()
     request = RunRequest(day.isoformat(), settings, tuple(sorted(parameters)), options.resume)
     folder, manifest = run_day(request, _say)
     return run_summary(folder, manifest)
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to the terminal, answers to stdout
+    with suppress(BrokenPipeError):  # a reader of the progress that went away must not end the day
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to the terminal, answers to stdout

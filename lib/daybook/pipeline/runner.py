@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daybook.core.errors import DaybookError, StepError, UsageError
+from daybook.core.errors import DaybookError
 from daybook.core.log import RunLog
 from daybook.core.redaction import secret_values
 from daybook.core.settings import Settings
-from daybook.pipeline.execute import execute_step, kernel_environment
-from daybook.pipeline.folders import RunFolders, run_id
+from daybook.pipeline.execute import execute_step
+from daybook.pipeline.folders import RunFolders
+from daybook.pipeline.kernels import end_kernels, kernel_environment
 from daybook.pipeline.lock import runner_lock
 from daybook.pipeline.manifest import (
     NEEDS,
     STEPS,
     Manifest,
     artefact_hashes,
-    new_manifest,
     read_manifest,
-    run_code_hash,
-    settings_hash,
     write_manifest,
 )
 from daybook.pipeline.notebooks import step_parameters
@@ -68,7 +67,9 @@ class _Run:
     log: RunLog
     say: Progress
     clock: _Clock
+    secrets: tuple[str, ...]
     saving: threading.Lock = field(default_factory=threading.Lock)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def save(self) -> None:
         """Write the manifest; steps that run beside each other take turns."""
@@ -83,28 +84,34 @@ def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:
     say: called with one line per step. Raises LockedError when another runner is at work, StepError when a notebook
     failed (its run stays in `.staging` for --resume), and any other DaybookError before the first step.
     """
+    from daybook.pipeline.begin import finished_run
     from daybook.pipeline.pages import write_site
     from daybook.pipeline.publish import publish_missing
+    from daybook.pipeline.tidy import sweep, tidy
 
     folders = RunFolders(request.settings.runs)
     with runner_lock(request.settings.runs, request.settings.data):
+        sweep(folders, request.settings.data)
         publish_missing(folders, request.settings.data)
-        finished = _already_finished(request, folders) if request.resume else None
+        finished = finished_run(request, folders) if request.resume else None
         if finished is not None:
             write_site(folders)
             say(f"{request.day}: already finished as {finished.parent.name}/{finished.name}, nothing to resume.")
             return finished, read_manifest(finished)
-        return _executed(request, folders, say)
+        done = _executed(request, folders, say)
+        tidy(request)
+        return done
 
 
 def _executed(request: RunRequest, folders: RunFolders, say: Progress) -> tuple[Path, Manifest]:
+    from daybook.pipeline.begin import begin_run
     from daybook.pipeline.publish import publish_run
 
     clock = _Clock()
-    folder, manifest = _begun(request, folders, say, clock)
+    folder, manifest = begin_run(request, folders, say, clock.measure)
     secrets = secret_values(request.settings.secrets())
     with RunLog(folder / "log.jsonl", secrets) as log:
-        run = _Run(request, folders, folder, manifest, log, say, clock)
+        run = _Run(request, folders, folder, manifest, log, say, clock, secrets)
         run.manifest.status = "running"
         run.save()
         log.event("run_started", run_id=manifest.sealed.run_id, resume=request.resume)
@@ -116,57 +123,11 @@ def _executed(request: RunRequest, folders: RunFolders, say: Progress) -> tuple[
             run.save()
             log.event("run_failed", error=str(error))
             raise
+        except KeyboardInterrupt:
+            log.event("run_interrupted")
+            raise
         log.event("steps_finished", run_id=manifest.sealed.run_id)
         return publish_run(folders, folder, run.manifest, request.settings, clock.measure, run.save, say)
-
-
-def _begun(request: RunRequest, folders: RunFolders, say: Progress, clock: _Clock) -> tuple[Path, Manifest]:
-    """The staged run to work on: the unfinished one when resuming, else a newly sealed one."""
-    from daybook.pipeline.seal import seal_run
-
-    staging = folders.staging(request.day)
-    if staging.exists() and not (staging / "manifest.json").is_file():
-        folders.discard_staging(request.day)
-    if staging.exists() and request.resume:
-        manifest = read_manifest(staging)
-        _require_same_run(manifest, request.settings)
-        say(f"{manifest.sealed.run_id}: resuming the unfinished run in {staging}")
-        return staging, manifest
-    kept = folders.set_aside(request.day)
-    if kept is not None:
-        say(f"{request.day}: an unfinished run was moved to {kept}; --resume would have continued it.")
-    number = 1 + max(folders.numbers(request.day), default=0)
-    sealed = clock.measure("seal", lambda: seal_run(staging, request, number))
-    manifest = new_manifest(sealed)
-    write_manifest(staging, manifest)
-    say(f"{sealed.run_id}: sealed {len(request.settings.symbols)} markets ({clock.seconds['seal']:.1f} s)")
-    return staging, manifest
-
-
-def _require_same_run(manifest: Manifest, settings: Settings) -> None:
-    found = {"parameters or settings": settings_hash(settings), "code or notebooks": run_code_hash()}
-    sealed = {
-        "parameters or settings": manifest.sealed.settings_hash,
-        "code or notebooks": manifest.sealed.code_hash,
-    }
-    differing = [name for name, value in found.items() if value != sealed[name]]
-    if differing:
-        raise UsageError(
-            f"--resume: the unfinished run {manifest.sealed.run_id} was started with other {' and '.join(differing)}. "
-            "Give the same ones, or leave --resume out to start a new run (the unfinished one is kept)."
-        )
-
-
-def _already_finished(request: RunRequest, folders: RunFolders) -> Path | None:
-    """The finished run of this day with the same settings and code, if nothing is left unfinished."""
-    if folders.staging(request.day).exists():
-        return None
-    for number in reversed(folders.numbers(request.day)):
-        folder = folders.finished(run_id(request.day, number))
-        sealed = read_manifest(folder).sealed
-        if sealed.settings_hash == settings_hash(request.settings) and sealed.code_hash == run_code_hash():
-            return folder
-    return None
 
 
 def _run_steps(run: _Run) -> None:
@@ -177,7 +138,7 @@ def _run_steps(run: _Run) -> None:
             run.say(_line(record.name, "reused from before the interruption"))
     failure: DaybookError | None = None
     started: dict[Future[None], str] = {}
-    with ThreadPoolExecutor(max_workers=run.request.settings.jobs) as pool:
+    with ThreadPoolExecutor(max_workers=run.request.settings.jobs) as pool, _kernels_ended(run, started):
         while True:
             ready = [] if failure else _ready(run.manifest, set(started.values()))
             for step in ready[: run.request.settings.jobs - len(started)]:
@@ -193,6 +154,18 @@ def _run_steps(run: _Run) -> None:
                     raise error
     if failure:
         raise failure
+
+
+@contextmanager
+def _kernels_ended(run: _Run, started: dict[Future[None], str]) -> Iterator[None]:
+    """When the block is left early, by Ctrl-C, SIGTERM or a defect, end the kernels instead of waiting for them."""
+    try:
+        yield
+    except BaseException:
+        run.stopping.set()
+        while wait(started, timeout=0.1).not_done:
+            end_kernels()
+        raise
 
 
 def _ready(manifest: Manifest, running: set[str]) -> list[str]:
@@ -218,8 +191,11 @@ def _execute(run: _Run, step: str) -> None:
     run.save()
     run.log.event("step_started", step=step, attempt=record.attempts)
     try:
-        done = execute_step(run.folder, step, step_parameters(step, run.request.settings), run.request.settings)
-    except StepError as error:
+        settings = run.request.settings
+        done = execute_step(run.folder, step, step_parameters(step, settings), settings, run.secrets)
+    except DaybookError as error:
+        if run.stopping.is_set():
+            raise  # its kernel was ended from here
         record.state, record.error = "failed", str(error)
         run.save()
         run.log.event("step_failed", step=step, error=str(error))

@@ -7,11 +7,13 @@ the same.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from daybook.core.files import read_json, write_json
 from daybook.core.hashing import hash_json
@@ -20,6 +22,8 @@ from daybook.pipeline.day import DONE_MARKER, Day
 from daybook.pipeline.manifest import NEEDS, NOTEBOOKS, STEPS, Sealed, run_code_hash, settings_hash
 
 SCRATCH_DAY = "2026-01-15"
+KEPT_SCRATCH = 5
+"""Scratch runs that are kept, those used last."""
 SMALL: dict[str, Any] = {
     "symbols": ("BTCUSDT", "ETHUSDT"), "history_days": 28, "population": 12, "generations": 2, "tuning_draws": 3,
     "folds": 3,
@@ -33,11 +37,22 @@ def scratch_day(step: str, parameters: Mapping[str, Any]) -> Day:
     key = hash_json([settings_hash(settings), run_code_hash(), SCRATCH_DAY])[:12]
     folder = settings.data / "scratch" / key
     folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    _prune(folder.parent)
     with FileLock(folder / ".lock"):
         sealed = _sealed(folder, settings)
         for earlier in _needed(step):
             _ensure(Day(folder, earlier, sealed, settings))
     return Day(folder, step, sealed, settings)
+
+
+def _prune(root: Path) -> None:
+    """Remove all scratch runs but those used last, and none that a page is at work in."""
+    used_last = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: -path.stat().st_mtime_ns)
+    for old in used_last[KEPT_SCRATCH:]:
+        lock = FileLock(old / ".lock", timeout=0)
+        with suppress(Timeout), lock:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def scratch_settings(parameters: Mapping[str, Any]) -> Settings:

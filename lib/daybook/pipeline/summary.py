@@ -42,10 +42,23 @@ def run_summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def finished_runs(folders: RunFolders) -> Iterator[tuple[Path, Manifest]]:
-    """Folder and manifest of every finished run, oldest first; a run with a damaged manifest stops with DataError."""
+DAMAGED = "its manifest.json is missing or damaged: restore the folder from a backup or move it away"
+
+
+def damaged_summary(folder: Path) -> dict[str, Any]:
+    """What is known of a run whose manifest can not be read, under the names of run_summary."""
+    return {"run_id": f"{folder.parent.name}/{folder.name}", "day": folder.parent.name, "status": "damaged",
+            "verdict": DAMAGED, "folder": str(folder)}
+
+
+def finished_runs(folders: RunFolders) -> Iterator[tuple[Path, Manifest | None]]:
+    """Folder and manifest of every finished run, oldest first; None where the manifest is missing or damaged.
+
+    One damaged folder must not hide the others.
+    """
     for name in folders.run_ids():
         folder = folders.finished(name)
-        if not (folder / "manifest.json").is_file():
-            raise DataError(f"{folder}: has no manifest.json. Restore it or move the folder away.")
-        yield folder, read_manifest(folder)
+        try:
+            yield folder, read_manifest(folder)
+        except DataError:
+            yield folder, None
