@@ -249,6 +249,6 @@ def test_cleaner_keeps_tables_lists_and_relative_links() -> None:
 def test_rerun_says_whose_it_is_and_what_was_changed(tmp_path: Path) -> None:
     again = page(tmp_path, run=run_info(number=2, run_id="2023-06-16/02", official=False, parent="2023-06-16/01"))
     assert "Re-run of 2023-06-16/01." in again
-    assert "With fee_bps = 10.0 instead of 5.0." in again
+    assert "With fee_bps = 10.0 instead of 5.0;" in again
     assert "change no pool" in again
     assert "change no pool" not in page(tmp_path)

@@ -29,7 +29,9 @@ def verdict(headline: Headline | str, figures: Sequence[Metric] = (), *, tone: T
 def rerun_text(run: RunInfo) -> str:
     """What a re-run was told to do differently."""
     changed = [f"{p.name} = {p.value} instead of {p.default}" for p in run.parameters if p.changed]
-    return f"With {', '.join(changed)}." if changed else "With the same parameters."
+    if not changed:
+        return "With the same parameters."
+    return f"With {', '.join(changed)}; changes against the day before include the effect of that."
 
 
 def _tile(metric: Metric) -> dict[str, str]:

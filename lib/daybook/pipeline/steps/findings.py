@@ -48,7 +48,7 @@ def _sentence(
     new = f"{entered} of {len(strategies)} strategies are new today"
     if best is None:
         return f"{new}, none has traded enough for a score, and nothing is proven."
-    leader = f"{best.name} leads with score {best.score:.0f} of 100"
+    leader = f"{best.name} leads with score {best.score:.1f} of 100"
     if proven:
         return f"{', '.join(proven)} passed every gate on bars after birth. {new}, {leader}."
     luck, found = trials.expected_noise_maximum.value, trials.best.value

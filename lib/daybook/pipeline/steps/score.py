@@ -214,7 +214,7 @@ def _first_gap(gaps: Sequence[Mapping[str, Any]], day: Day) -> str | None:
     if not gaps:
         return None
     before = gaps[0]["last_before_ms"]
-    return utc_text(day.history.start_ms if before is None else before + MINUTE_MS)
+    return utc_text(day.history.start_ms if before is None else before + MINUTE_MS).removesuffix(" UTC")
 
 
 def hourly_completeness(day: Day) -> pd.DataFrame:

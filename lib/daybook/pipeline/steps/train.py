@@ -148,14 +148,16 @@ def _sentence(models: Sequence[ModelRow], leaks: Sequence[str]) -> str:
     """Which models are better than their baselines, and how surely: the words of the table and the chart."""
     names = {standing: [row.name for row in models if row.metrics[0].standing == standing]
              for standing in ("beats", "unsure", "ahead", "behind")}
-    parts = [f"{len(names['beats'])} of {len(models)} models are clearly better than their baseline"
-             + (f" ({', '.join(names['beats'])})" if names["beats"] else "")]
-    for standing, said in (("ahead", "better, with no interval to say how surely: {}"), ("unsure", "within chance: {}"),
-                           ("behind", "not better: {}")):
+    sure = names["beats"]
+    parts = [f"{len(sure)} of {len(models)} models are clearly better than their baselines: {', '.join(sure)}." if sure
+             else f"None of {len(models)} models is clearly better than its baseline."]
+    for standing, said in (("ahead", "Better, but with no interval to say how surely: {}."),
+                           ("unsure", "Within chance: {}."), ("behind", "Not better: {}.")):
         if names[standing]:
             parts.append(said.format(", ".join(names[standing])))
-    suspicion = f" A leak is suspected in {', '.join(leaks)}: look before believing." if leaks else ""
-    return f"{'; '.join(parts)}.{suspicion}"
+    if leaks:
+        parts.append(f"A leak is suspected in {', '.join(leaks)}: look before believing.")
+    return " ".join(parts)
 
 
 def _rows(day: Day, cards: Sequence[ModelScorecard], results: dict[str, ScoreResult]) -> tuple[ModelRow, ...]:
