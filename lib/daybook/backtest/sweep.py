@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,14 +85,14 @@ def block_returns(
     for piece in plan.pieces(1):
         market, rows = piece
         tape = window_tape(plan.bars[market], costs, window)
-        signals = SignalPlan(plan.bars[market].rows(0, tape.stop))
         record = new_record(len(tape))
         out = np.empty(len(METRICS))
-        for row in rows:
-            job = plan.jobs[row]
-            bits = signals.bits(job.strategy, job.params)[tape.start:]
-            run_one(bits, tape.tape, tape.terms, kernel_levels(job.strategy.stops(job.params)), out, record)
-            returns[row] = grid.changes(tape.open_time, record[0][0])
+        with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
+            for row in rows:
+                job = plan.jobs[row]
+                bits = signals.bound_bits(job.strategy, job.params)[tape.start:]
+                run_one(bits, tape.tape, tape.terms, kernel_levels(job.strategy.bound_stops(job.params)), out, record)
+                returns[row] = grid.changes(tape.open_time, record[0][0])
     return returns
 
 
@@ -105,19 +106,19 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
     """(bars simulated, (n, len(METRICS)) float64) for the simulations of one work unit."""
     market, rows = piece
     tape = window_tape(plan.bars[market], costs, window)
-    signals = SignalPlan(plan.bars[market].rows(0, tape.stop))
     bits = np.empty((min(_BATCH, len(rows)), len(tape)), dtype=np.uint8)
     history = np.empty(tape.stop, dtype=np.uint8)
     levels = np.empty((len(rows), 3))
     out = np.empty((len(rows), len(METRICS)))
-    for first in range(0, len(rows), _BATCH):
-        batch = rows[first:first + _BATCH]
-        last = first + len(batch)
-        for slot, row in enumerate(batch):
-            job = plan.jobs[row]
-            bits[slot] = signals.bits(job.strategy, job.params, history)[tape.start:]
-            levels[first + slot] = kernel_levels(job.strategy.stops(job.params))
-        run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
+    with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
+        for first in range(0, len(rows), _BATCH):
+            batch = rows[first:first + _BATCH]
+            last = first + len(batch)
+            for slot, row in enumerate(batch):
+                job = plan.jobs[row]
+                bits[slot] = signals.bound_bits(job.strategy, job.params, history)[tape.start:]
+                levels[first + slot] = kernel_levels(job.strategy.bound_stops(job.params))
+            run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
     return len(tape), out
 
 

@@ -114,8 +114,10 @@ class Strategy:
 
     def stops(self, params: Mapping[str, float] | None = None) -> Stops:
         """The stops under these parameters. Raises SpecError as bind does."""
-        values = self.bind(params)
+        return self.bound_stops(self.bind(params))
 
+    def bound_stops(self, values: Mapping[str, float]) -> Stops:
+        """`stops` for all parameters' values as `bind` returned them, which are not checked again."""
         def bound(stop: str) -> float:
             value = getattr(self.spec, stop)
             return values[value] if isinstance(value, str) else float(value or 0.0)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from daybook.core.arrays import Floats
+from daybook.strategy import mean_kernel as means
 from daybook.strategy import recursive_kernel as recursive
 from daybook.strategy import rolling_kernel as rolling
 from daybook.strategy.kinds import Kind
@@ -27,6 +28,9 @@ Numbers: TypeAlias = tuple[float, ...]
 """Its windows and fractions."""
 Vector: TypeAlias = Callable[[Columns, Numbers, Floats], None]
 """Fills the third argument, a (T,) float64 row, and changes nothing else."""
+Prepare: TypeAlias = Callable[[Floats], Any]
+"""What all windows over one series share. Whoever evaluates many windows computes it once and adds it to the columns;
+a Vector that does not find it there computes its own."""
 
 
 class Slot(StrEnum):
@@ -51,6 +55,7 @@ class Operator:
 
     reads: bar fields it takes beside its arguments. infix: its symbol, where it is not written as a call.
     commutative: arguments may be sorted. vector is None for boolean operators, which run in the packed-bits kernel.
+    prepare: what may be shared over the windows of its one series.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Operator:
     infix: str = ""
     commutative: bool = False
     shortest_window: int = 2
+    prepare: Prepare | None = None
 
     @property
     def signature(self) -> str:
@@ -124,9 +130,16 @@ def _extreme(sign: int, age: bool) -> Vector:
     return vector
 
 
+def _sums(columns: Columns) -> means.RunningSums:
+    return columns[1] if len(columns) > 1 else means.running_sums(columns[0])
+
+
+def _mean(columns: Columns, numbers: Numbers, out: Floats) -> None:
+    means.rolling_mean(_sums(columns), int(numbers[0]), out)
+
+
 def _sum(columns: Columns, numbers: Numbers, out: Floats) -> None:
-    rolling.rolling_moment(columns[0], int(numbers[0]), rolling.MEAN, out)
-    out *= numbers[0]
+    means.rolling_sum(_sums(columns), int(numbers[0]), out)
 
 
 def _ema(columns: Columns, numbers: Numbers, out: Floats) -> None:
@@ -201,8 +214,8 @@ def _stoch(columns: Columns, numbers: Numbers, out: Floats) -> None:
 def _vwap(columns: Columns, numbers: Numbers, out: Floats) -> None:
     typical, volume = (np.asarray(column) for column in columns)
     traded = np.empty_like(out)
-    rolling.rolling_moment(typical * volume, int(numbers[0]), rolling.MEAN, out)
-    rolling.rolling_moment(volume, int(numbers[0]), rolling.MEAN, traded)
+    _mean([typical * volume], numbers, out)
+    _mean([volume], numbers, traded)
     _finite_quotient(out, traded, out)
 
 
@@ -257,13 +270,14 @@ def _div(columns: Columns, numbers: Numbers, out: Floats) -> None:
 _S, _W, _L, _B, _O = Slot.SERIES, Slot.WINDOW, Slot.LIKE, Slot.BOOLEAN, Slot.OPERAND
 
 _CALLS = (
-    Operator("sma", (_S, _W), None, _full, _moment(rolling.MEAN), "plain mean of the last n values"),
+    Operator("sma", (_S, _W), None, _full, _mean, "plain mean of the last n values",
+             prepare=means.running_sums),
     Operator("ema", (_S, _W), None, _ema_lag, _ema, "exponential mean, weight 2 / (n + 1)"),
     Operator("wma", (_S, _W), None, _full, _linear(rolling.WMA), "linearly weighted mean, newest heaviest"),
     Operator("std", (_S, _W), None, _full, _moment(rolling.STD), "population standard deviation of n values"),
     Operator("skew", (_S, _W), Kind.SCORE, _full, _moment(rolling.SKEW), "skewness of n values", shortest_window=3),
     Operator("zscore", (_S, _W), Kind.SCORE, _full, _moment(rolling.ZSCORE), "deviations from the mean of n values"),
-    Operator("sum", (_S, _W), None, _full, _sum, "sum of the last n values"),
+    Operator("sum", (_S, _W), None, _full, _sum, "sum of the last n values", prepare=means.running_sums),
     Operator("slope", (_S, _W), None, _full, _linear(rolling.SLOPE), "least-squares change per bar over n values"),
     Operator("highest", (_S, _W), None, _full, _extreme(1, False), "highest of the last n values"),
     Operator("lowest", (_S, _W), None, _full, _extreme(-1, False), "lowest of the last n values"),
@@ -283,7 +297,8 @@ _CALLS = (
     Operator("stoch", (_W,), Kind.RATIO, _full, _stoch, "place of the close in the n-bar range, 0 to 1",
              ("high", "low", "close")),
     Operator("vwap", (_W,), Kind.PRICE, _full, _vwap, "volume-weighted typical price of n bars", ("typical", "volume")),
-    Operator("count", (_B, _W), Kind.SCORE, _full, _sum, "bars among the last n on which a condition held"),
+    Operator("count", (_B, _W), Kind.SCORE, _full, _sum, "bars among the last n on which a condition held",
+             prepare=means.running_sums),
     Operator("abs", (_S,), None, _none, _abs, "absolute value"),
     Operator("sign", (_S,), Kind.RATIO, _none, _sign, "-1, 0 or 1"),
     Operator("log", (Slot.RATIO,), Kind.RETURN, _none, _log, "natural logarithm of a ratio"),

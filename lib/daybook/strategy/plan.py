@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
+from contextlib import closing
+from typing import Any
 
 import numpy as np
 
 from daybook.core.arrays import Bytes, Floats
 from daybook.market.bars import Bars
+from daybook.strategy.arena import borrow, give_back
 from daybook.strategy.bits_kernel import run_program
 from daybook.strategy.compiled import Strategy, warmup
 from daybook.strategy.errors import SpecError
 from daybook.strategy.fields import FIELDS
 from daybook.strategy.kinds import Kind
 from daybook.strategy.nodes import Call, Field, Node, Number, Parameter
-from daybook.strategy.operators import REGISTRY, Operator, Slot
+from daybook.strategy.operators import REGISTRY, Operator, Prepare, Slot
 from daybook.strategy.program import BITS, Program, compile_conditions
 
 MEMORY_BYTES = 256 * 1024 * 1024
@@ -24,34 +27,46 @@ _FEWEST_ROWS = 192
 """More than one strategy can need at once (four trees of 40 nodes and the bar columns), so no row in use is lost."""
 _MOST_ROWS = 4096
 
+_MOST_SHARED = 8
+"""Series whose running sums are held; more would only be averaged by turns."""
+
 Values = Mapping[str, float]
-
-
 
 
 class SignalPlan:
     """Shares indicator columns between strategies and parameter sets on the same bars; not for two threads at once.
 
     Columns live in rows of one arena that is touched only as it fills; the least recently used row is reused when
-    `memory_bytes` are full (but at least 192 rows are kept). The bars are copied, never changed.
+    `memory_bytes` are full (but at least 192 rows are kept). The bars are copied, never changed. `close` hands the
+    arena to the thread's next plan; a plan that is not closed costs that plan fresh memory, nothing else.
     """
 
     def __init__(self, bars: Bars, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self.bars = bars
         rows = memory_bytes // max(8 * len(bars), 1)
-        self._arena: Floats = np.empty((min(max(rows, _FEWEST_ROWS), _MOST_ROWS), len(bars)))
-        self._free = list(range(self._arena.shape[0]))
+        self._arena = borrow(min(max(rows, _FEWEST_ROWS), _MOST_ROWS), len(bars))
+        self._used = 0
         self._row_of: OrderedDict[Hashable, int] = OrderedDict()
         self._warmup_of: dict[Hashable, int] = {}
         self._pinned: set[Hashable] = set()
+        self._shared: OrderedDict[Hashable, Any] = OrderedDict()
         self._programs: dict[str, Program] = {}
+
+    def close(self) -> None:
+        """End the plan's life; it holds no column from here on."""
+        give_back(self._arena, self._used)
+        self._arena = np.empty((0, len(self.bars)))
+        self._row_of.clear()
 
     def bits(self, strategy: Strategy, params: Mapping[str, float] | None = None, out: Bytes | None = None) -> Bytes:
         """(T,) uint8: bit 1 long entry, 2 long exit, 4 short entry, 8 short exit, decided at each close.
 
         0 during warm-up. out: filled and returned if given. Raises SpecError for parameters unknown or out of range.
         """
-        values = strategy.bind(params)
+        return self.bound_bits(strategy, strategy.bind(params), out)
+
+    def bound_bits(self, strategy: Strategy, values: Values, out: Bytes | None = None) -> Bytes:
+        """`bits` for all parameters' values as `Strategy.bind` returned them, which are not checked again."""
         program = self._programs.get(strategy.identity)
         if program is None:
             conditions = {BITS[signal]: node for signal, node in strategy.expressions.items()}
@@ -99,7 +114,7 @@ class SignalPlan:
             self._row_of.move_to_end(key)
             return row
         row = self._take(key)
-        out = self._arena[row]
+        out: Floats = self._arena[row]
         if isinstance(node, Field):
             out[:] = FIELDS[node.name].compute(self.bars)
         elif isinstance(node, Call) and node.kind == Kind.BOOLEAN:
@@ -114,20 +129,22 @@ class SignalPlan:
 
         Raises SpecError rather than reuse a row that the evaluation under way still reads.
         """
-        if not self._free:
-            oldest = next(iter(self._row_of))
-            if oldest in self._pinned:
+        if self._used < self._arena.shape[0]:
+            row = self._used
+            self._used += 1
+        else:
+            oldest = next(iter(self._row_of), None)
+            if oldest is None or oldest in self._pinned:
                 raise SpecError(f"{self.bars.name}: more than {self._arena.shape[0]} columns are needed at once. "
                                 "Raise memory_bytes or split the expression.")
-            self._free.append(self._row_of.pop(oldest))
+            row = self._row_of.pop(oldest)
             del self._warmup_of[oldest]
-        row = self._free.pop()
         self._row_of[key] = row
         return row
 
     def _compute(self, node: Call, values: Values, out: Floats) -> None:
         operator = REGISTRY[node.operator]
-        columns: list[Floats | float] = [self._arena[self._row(Field(name, FIELDS[name].kind), values)]
+        columns: list[Any] = [self._arena[self._row(Field(name, FIELDS[name].kind), values)]
                                          for name in operator.reads]
         numbers: list[float] = []
         for position, argument in enumerate(node.arguments):
@@ -137,8 +154,20 @@ class SignalPlan:
                 columns.append(number_value(argument, values))
             else:
                 columns.append(self._arena[self._row(argument, values)])
+        if operator.prepare is not None:
+            columns.append(self._prepared(operator.prepare, self._key(node.arguments[0], values), columns[0]))
         if operator.vector is not None:
             operator.vector(columns, tuple(numbers), out)
+
+    def _prepared(self, prepare: Prepare, series: Hashable, column: Floats) -> Any:
+        """What the windows over a series share, from an earlier window if that is not long ago."""
+        key = (prepare, series)
+        if key not in self._shared:
+            if len(self._shared) == _MOST_SHARED:
+                self._shared.popitem(last=False)
+            self._shared[key] = prepare(column)
+        self._shared.move_to_end(key)
+        return self._shared[key]
 
     def _condition(self, node: Call, values: Values, out: Floats) -> None:
         """A condition as a column of 0 and 1, NaN during its warm-up."""
@@ -176,4 +205,5 @@ def number_value(node: Node, values: Values) -> float:
 
 def signal_bits(strategy: Strategy, bars: Bars, params: Mapping[str, float] | None = None) -> Bytes:
     """(T,) uint8 signals of one strategy on one bar table; see SignalPlan.bits, which shares work between calls."""
-    return SignalPlan(bars).bits(strategy, params)
+    with closing(SignalPlan(bars)) as plan:
+        return plan.bits(strategy, params)

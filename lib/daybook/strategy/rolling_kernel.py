@@ -11,13 +11,13 @@ from numba import njit
 
 from daybook.core.arrays import Floats
 
-MEAN, STD, SKEW, ZSCORE = 0, 1, 2, 3
+STD, SKEW, ZSCORE = 0, 1, 2
 WMA, SLOPE = 0, 1
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
-    """Mean, population deviation, skewness or z-score of the last n values; undefined (0/0) is NaN."""
+    """Population deviation, skewness or z-score of the last n values; undefined (0/0) is NaN."""
     s1 = s2 = s3 = anchor = 0.0
     bad = equal = 0
     share = 1.0 / n
@@ -55,18 +55,15 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
             out[t] = np.nan
             continue
         if equal >= n:
-            out[t] = now if which == 0 else (0.0 if which == 1 else np.nan)
+            out[t] = 0.0 if which == STD else np.nan
             continue
         mean = s1 * share
-        if which == 0:
-            out[t] = anchor + mean
-            continue
         variance = max(s2 * share - mean * mean, 0.0)
-        if which == 1:
+        if which == STD:
             out[t] = np.sqrt(variance)
         elif variance <= 0.0:
             out[t] = np.nan
-        elif which == 2:
+        elif which == SKEW:
             third = s3 * share - 3.0 * mean * s2 * share + 2.0 * mean * mean * mean
             out[t] = third / (variance * np.sqrt(variance))
         else:
