@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, sc
 from daybook.strategy import ParameterRange, Strategy, parse_spec
 
 Params = Mapping[str, float]
+_VARIANT = re.compile(r"-[0-9a-f]{4}$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,18 @@ def _preference(found: Screened) -> tuple[float, int, str]:
 
 
 def frozen(found: Screened) -> Strategy:
-    """The strategy as the pool will hold it: one timeframe, the chosen parameter values as its defaults."""
+    """The strategy as the pool will hold it: one timeframe, the chosen parameter values as its defaults.
+
+    Its name ends in the first digits of its own identity, so that two variants of one idea can be told apart.
+    """
     spec = found.strategy.spec
     parameters = {
         name: ParameterRange(low=p.low, high=p.high, default=found.params[name], integer=p.integer)
         for name, p in spec.parameters.items()
     }
-    return parse_spec(spec.model_copy(update={"timeframes": (found.timeframe,), "parameters": parameters}))
+    chosen = spec.model_copy(update={"timeframes": (found.timeframe,), "parameters": parameters})
+    stem = _VARIANT.sub("", spec.name)
+    return parse_spec(chosen.model_copy(update={"name": f"{stem}-{parse_spec(chosen).identity[:4]}"}))
 
 
 def parameter_draws(strategy: Strategy, draws: int, rng: np.random.Generator) -> list[dict[str, float]]:
