@@ -12,7 +12,9 @@ from daybook.core.redaction import redact, secret_values
 
 INTERRUPTED = 130
 TERMINATED = 143
-_STORAGE_CODES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+_STORAGE_CODES = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR
+}
 
 
 class Terminated(KeyboardInterrupt):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, UsageError
 from daybook.core.files import read_json, sweep_temporaries, sync_folder, write_json
 from daybook.core.hashing import hash_json
 from daybook.core.redaction import files_with_secrets, secret_values
@@ -92,8 +92,16 @@ def publish_missing(folders: RunFolders, data: Path) -> None:
         folder for name in folders.run_ids()
         if not ((folder := folders.finished(name)) / RECEIPT).is_file() or name not in known
     ]
-    if pending:
+    if not pending:
+        return
+    try:
         record_all(sorted(pending, key=_published_order), data)
+    except (DataError, UsageError) as error:
+        names = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in pending)
+        raise DataError(
+            f"{error} It is among the finished runs that the store lacks ({names}); nothing is entered until it is "
+            "restored from a backup, or moved out of the runs folder."
+        ) from None
 
 
 def _published_order(folder: Path) -> tuple[int, str, str]:
@@ -105,9 +113,7 @@ def _published_order(folder: Path) -> tuple[int, str, str]:
 def run_result(folder: Path) -> RunResult:
     """What a finished run hands to the store. Raises DataError when its artefacts are not those of its manifest."""
     manifest = read_manifest(folder)
-    _require_whole(
-        folder, manifest, "Restore the folder from a backup, or move it out of the runs folder and run its day again."
-    )
+    _require_whole(folder, manifest, "Restore them from a backup.")
     sealed = manifest.sealed
     outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
     ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
