@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from daybook.core.arrays import Bytes, Floats
 
@@ -32,8 +33,8 @@ _SIGNAL, _REVERSE, _TIME, _STOP, _TARGET, _END, _RUIN = range(len(REASONS))
 LEDGER: Final = ("entry_bar", "exit_bar", "side", "entry_price", "exit_price", "quantity", "pnl", "cost", "reason")
 """The columns of a trade ledger row, in order."""
 
-Tape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats]
-"""open, high, low, close in quote price and the side cost as a fraction, each (T,) float64."""
+Tape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
+"""open, high, low, close in quote price and the side cost as a fraction, each (T,) float64; then `block_ranges`."""
 Terms: TypeAlias = tuple[float, float, float]
 """Fee fraction per side; quantity per unit of capital, 0 = the initial capital at each entry; bars per year."""
 Levels: TypeAlias = tuple[float, float, int]
@@ -41,6 +42,11 @@ Levels: TypeAlias = tuple[float, float, int]
 Record: TypeAlias = tuple[Floats, Floats]
 """(2, T) equity and signed quantity at each close, and the (T, len(LEDGER)) trade ledger; both are written."""
 _Sums: TypeAlias = tuple[float, float, float, float, float]
+_Track: TypeAlias = tuple[float, float, float]
+_Held: TypeAlias = tuple[float, float, float, float]
+"""What a position is worth, base + signed quantity * price, and the prices (lower, upper) whose touch closes it."""
+_Words: TypeAlias = NDArray[np.uint64]
+"""Signal bits, those of a block in one word."""
 
 ROUNDING: Final = 1e-12
 """Profits, deviations and losses up to this fraction of the capital are rounding and count as none."""
@@ -52,11 +58,18 @@ _ACCOUNT: Final = 17
 
 # Bits that may change a short, a flat and a long position, at [side + 1].
 _WATCH: Final = np.array([SHORT_EXIT | LONG_ENTRY, LONG_ENTRY | SHORT_ENTRY, LONG_EXIT | SHORT_ENTRY], dtype=np.uint8)
-_NEVER: Final = -1
+_WATCH_WORD: Final = _WATCH * np.uint64(0x0101010101010101)
+_NEVER: Final = 1 << 62
+
+BLOCK: Final = 8
+"""Bars that are passed together where nothing can happen: as many as a word holds bytes of bits."""
 
 # The functions of this file are one compilation unit: numba's disk cache of a caller does not notice a change in
 # another file's callee, so they must stay together.
 _compiled = njit(cache=True, error_model="numpy", nogil=True)
+_summing = njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "nsz"})
+"""For sums whose order the compiler may choose, so that it adds several bars at a time: the same at every run, but the
+last digits may differ between kinds of processor."""
 
 
 @_compiled
@@ -141,13 +154,92 @@ def _add_return(sums: _Sums, change: float) -> _Sums:
 
 
 @_compiled
-def _deepen(value: float, peak: float, trough: float, drawdown: float) -> tuple[float, float, float]:
+def _deepen(track: _Track, value: float) -> _Track:
     """Follow (peak, trough, drawdown): below the trough the drawdown grows, so that few bars need a division."""
+    peak, trough, drawdown = track
     if value > peak:
         return value, value * (1.0 - drawdown), drawdown
     if value < trough:
         return peak, value, 1.0 - value / peak
     return peak, trough, drawdown
+
+
+@_compiled
+def block_ranges(highs: Floats, lows: Floats, closes: Floats) -> Floats:
+    """(4, B): lowest low, highest high, lowest and highest close of each whole block; the first begins at bar 1."""
+    ranges = np.empty((4, max(closes.size - 1, 0) // BLOCK))
+    for k in range(ranges.shape[1]):
+        t = 1 + k * BLOCK
+        low, high, least, most = lows[t], highs[t], closes[t], closes[t]
+        for i in range(t + 1, t + BLOCK):
+            low, high = min(low, lows[i]), max(high, highs[i])
+            least, most = min(least, closes[i]), max(most, closes[i])
+        ranges[0, k], ranges[1, k], ranges[2, k], ranges[3, k] = low, high, least, most
+    return ranges
+
+
+@_compiled
+def _next_event(bits: Bytes, words: _Words, tape: Tape, bars: tuple[int, int], held: _Held) -> int:
+    """The first of bars [t, end) at which a bit, a level or ruin may change what is held, or `end`."""
+    t, end = bars
+    base, signed, lower, upper = held
+    lows, highs, closes, ranges = tape[2], tape[1], tape[3], tape[5]
+    side = 0 if signed == 0.0 else (1 if signed > 0.0 else -1)
+    watch, watch_word, worst = _WATCH[side + 1], _WATCH_WORD[side + 1], ranges[2 if side > 0 else 3]
+    while t < end:
+        if t % BLOCK == 1 and t + BLOCK <= end:
+            k = t // BLOCK
+            if (words[k] & watch_word) == 0 and (side == 0 or (
+                    ranges[0, k] > lower and ranges[1, k] < upper and base + signed * worst[k] > 0.0)):
+                t += BLOCK
+                continue
+        if (bits[t - 1] & watch) != 0 or (side != 0 and (
+                lows[t] <= lower or highs[t] >= upper or base + signed * closes[t] <= 0.0)):
+            return t
+        t += 1
+    return end
+
+
+@_summing
+def _add_held(sums: _Sums, closes: Floats, bars: tuple[int, int], held: _Held) -> _Sums:
+    """Add the returns of bars [start, stop) in which one position is held that was marked the bar before, too."""
+    s1, s2, s3, s4, downside = sums
+    base, signed = held[0], held[1]
+    for t in range(bars[0], bars[1]):
+        change = (base + signed * closes[t]) / (base + signed * closes[t - 1]) - 1.0
+        square = change * change
+        s1 += change
+        s2 += square
+        s3 += square * change
+        s4 += square * square
+        downside += square if change < 0.0 else 0.0
+    return s1, s2, s3, s4, downside
+
+
+@_compiled
+def _deepen_held(track: _Track, tape: Tape, bars: tuple[int, int], held: _Held) -> _Track:
+    """Follow the drawdown over bars [t, stop) of one position; blocks between peak and trough are passed."""
+    t, stop = bars
+    base, signed = held[0], held[1]
+    closes, ranges = tape[3], tape[5]
+    best, worst = (ranges[3], ranges[2]) if signed > 0.0 else (ranges[2], ranges[3])
+    while t < stop:
+        if t % BLOCK == 1 and t + BLOCK <= stop:
+            k = t // BLOCK
+            if base + signed * best[k] <= track[0] and base + signed * worst[k] >= track[1]:
+                t += BLOCK
+                continue
+        track = _deepen(track, base + signed * closes[t])
+        t += 1
+    return track
+
+
+@_compiled
+def _record_marks(record: Record | None, closes: Floats, bars: tuple[int, int], held: _Held) -> None:
+    """Write equity and position at the closes of bars [start, stop)."""
+    if record is not None:
+        for t in range(bars[0], bars[1]):
+            record[0][0, t], record[0][1, t] = held[0] + held[1] * closes[t], held[1]
 
 
 @_compiled
@@ -186,66 +278,69 @@ def _write_metrics(out: Floats, account: Floats, sums: _Sums, bars: int, annual:
 def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, record: Record | None) -> None:
     """Simulate one strategy over one tape of T >= 1 bars.
 
-    bits: (T,) uint8, decided at each close. out: (len(METRICS),) float64, written. record: written unless None.
+    bits: (at least T,) uint8 from an address that 8 divides, decided at each close. out: (len(METRICS),) float64,
+    written. record: written unless None.
     """
-    opens, highs, lows, closes, side_costs = tape
-    stop_loss, take_profit, max_holding = stops
-    last = closes.size - 1
+    opens, highs, lows, closes, side_costs, _ = tape
+    last, words = closes.size - 1, bits[:bits.size // BLOCK * BLOCK].view(np.uint64)
     account = np.zeros(_ACCOUNT)
     account[_FEE], account[_FIXED_QUANTITY], account[_REALISED] = terms[0], terms[1], 1.0
-    side, due, watch, lower, upper = 0, _NEVER, _WATCH[1], -np.inf, np.inf
-    base, signed, equity, peak, trough, drawdown = 1.0, 0.0, 1.0, 1.0, 1.0, 0.0
+    side, due, bars_held, equity, track = 0, _NEVER, 0, 1.0, (1.0, 1.0, 0.0)
+    base, signed, lower, upper = 1.0, 0.0, -np.inf, np.inf
     sums = (0.0, 0.0, 0.0, 0.0, 0.0)
-    held = 0
-    if record is not None:
-        record[0][0], record[0][1] = 1.0, 0.0
-    for t in range(1, last + 1):
-        if (bits[t - 1] & watch) != 0 or t == due:
-            wanted = wanted_side(bits[t - 1], side)
-            reason = _REVERSE if wanted != 0 else _SIGNAL
-            if wanted == side and t == due:
-                wanted, reason = 0, _TIME
-            if wanted != side:
-                if side != 0:
-                    _leave(account, record, t, opens[t], side_costs[t], reason)
-                side, due, watch, signed, base = wanted, _NEVER, _WATCH[wanted + 1], 0.0, account[_REALISED]
-                if side != 0:
-                    _enter(account, t, side, opens[t], side_costs[t])
-                    lower, upper = _levels(side, account[_ENTRY_PRICE], stop_loss, take_profit)
-                    due = t + max_holding if max_holding > 0 else _NEVER
-                    signed = account[_SIGNED]
-                    base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
-        elif side == 0:
-            if record is not None:
-                record[0][0, t] = equity
-            continue
+    _record_marks(record, closes, (0, 1), (1.0, 0.0, lower, upper))
+    t = 1
+    while t <= last:
+        held = (base, signed, lower, upper)
+        bars = (t, _next_event(bits, words, tape, (t, min(last, due)), held))
+        if bars[1] > t:
+            _record_marks(record, closes, bars, held)
+            t = bars[1]
+            if side != 0:
+                sums = _add_held(sums, closes, bars, held)
+                track = _deepen_held(track, tape, bars, held)
+                equity, bars_held = base + signed * closes[t - 1], bars_held + t - bars[0]
+        wanted = wanted_side(bits[t - 1], side)
+        reason = _REVERSE if wanted != 0 else _SIGNAL
+        if wanted == side and t == due:
+            wanted, reason = 0, _TIME
+        if wanted != side:
+            if side != 0:
+                _leave(account, record, t, opens[t], side_costs[t], reason)
+            side, due, signed, base = wanted, _NEVER, 0.0, account[_REALISED]
+            if side != 0:
+                _enter(account, t, side, opens[t], side_costs[t])
+                lower, upper = _levels(side, account[_ENTRY_PRICE], stops[0], stops[1])
+                due = t + stops[2] if stops[2] > 0 else _NEVER
+                signed = account[_SIGNED]
+                base -= account[_ENTRY_FEE] + signed * account[_ENTRY_PRICE]
         if side != 0:
-            held += 1
+            bars_held += 1
             if lows[t] <= lower or highs[t] >= upper:
                 price, reason = _touched(side, opens[t], lows[t], highs[t], lower, upper)
                 _leave(account, record, t, price, side_costs[t], reason)
-                side, due, watch, signed, base = 0, _NEVER, _WATCH[1], 0.0, account[_REALISED]
+                side, due, signed, base = 0, _NEVER, 0.0, account[_REALISED]
         value = base + signed * closes[t]
         if value <= 0.0 or (t == last and side != 0):
             account[_RUINED] = 1.0 if value <= 0.0 else 0.0
             if side != 0:
                 _leave(account, record, t, closes[t], side_costs[t], _RUIN if value <= 0.0 else _END)
-            signed, value = 0.0, account[_REALISED]
+            side, signed, base = 0, 0.0, account[_REALISED]
+            value = base
         sums = _add_return(sums, value / equity - 1.0)
-        peak, trough, drawdown = _deepen(value, peak, trough, drawdown)
-        equity = value
-        if record is not None:
-            record[0][0, t], record[0][1, t] = value, signed
-        if account[_RUINED] != 0.0:
-            if record is not None:
-                record[0][0, t:] = value
-            break
-    account[_HELD], account[_DRAWDOWN] = held, drawdown
+        track, equity = _deepen(track, value), value
+        ruined = account[_RUINED] != 0.0
+        _record_marks(record, closes, (t, last + 1 if ruined else t + 1), (base, signed, lower, upper))
+        t = last + 1 if ruined else t + 1
+    account[_HELD], account[_DRAWDOWN] = bars_held, track[2]
     _write_metrics(out, account, sums, last + 1, terms[2])
 
 
 @_compiled
 def run_many(bits: Bytes, tape: Tape, terms: Terms, stops: Floats, out: Floats) -> None:
-    """Simulate N strategies over one tape: bits (N, T) uint8, stops (N, 3) float64, out (N, len(METRICS)) written."""
+    """Simulate N strategies over one tape: bits (N, P) uint8, stops (N, 3) float64, out (N, len(METRICS)) written.
+
+    P is at least T and a multiple of 8.
+    """
     for k in range(bits.shape[0]):
         run_one(bits[k], tape, terms, (stops[k, 0], stops[k, 1], int(stops[k, 2])), out[k], None)

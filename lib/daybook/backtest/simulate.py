@@ -41,7 +41,7 @@ def window_bits(bits: Bytes, tape: WindowTape) -> Bytes:
                           f"uint8 and ({len(tape.bars)},), one for each bar.")
     if bits.size and int(bits.max()) > ALL_BITS:
         raise SignalError(f"{tape.bars.name}: signal bits reach {int(bits.max())}, allowed is 0 to {ALL_BITS}.")
-    return np.ascontiguousarray(bits[tape.start:tape.stop])
+    return bits[tape.start:tape.stop].copy()
 
 
 def simulate_bits(
@@ -73,7 +73,7 @@ def warm() -> None:
     price = np.array([100.0, 101.0, 102.0])
     times = np.arange(3, dtype=np.int64) * 60_000
     tape = window_tape(Bars("warm", "WARM", "1m", times, price, price, price, price, price), Costs(), None)
-    bits = np.array([[1, 0, 0]], dtype=np.uint8)
+    bits = np.array([[1, *[0] * 7]], dtype=np.uint8)
     out = np.empty((1, len(METRICS)))
     run_many(bits, tape.tape, tape.terms, np.zeros((1, 3)), out)
     for record in (None, new_record(3)):

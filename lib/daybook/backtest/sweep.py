@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daybook.backtest.grid import BlockGrid
-from daybook.backtest.kernel import METRICS, run_many, run_one
+from daybook.backtest.kernel import BLOCK, METRICS, run_many, run_one
 from daybook.backtest.plan import Params, SpecLike, SweepPlan, sweep_plan
 from daybook.backtest.simulate import kernel_levels, new_record
 from daybook.backtest.tape import window_tape
@@ -90,7 +90,7 @@ def block_returns(
         with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
             for row in rows:
                 job = plan.jobs[row]
-                bits = signals.bound_bits(job.strategy, job.params)[tape.start:]
+                bits = signals.bound_bits(job.strategy, job.params)[tape.start:].copy()
                 run_one(bits, tape.tape, tape.terms, kernel_levels(job.strategy.bound_stops(job.params)), out, record)
                 returns[row] = grid.changes(tape.open_time, record[0][0])
     return returns
@@ -106,7 +106,7 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
     """(bars simulated, (n, len(METRICS)) float64) for the simulations of one work unit."""
     market, rows = piece
     tape = window_tape(plan.bars[market], costs, window)
-    bits = np.empty((min(_BATCH, len(rows)), len(tape)), dtype=np.uint8)
+    bits = np.empty((min(_BATCH, len(rows)), -(-len(tape) // BLOCK) * BLOCK), dtype=np.uint8)
     history = np.empty(tape.stop, dtype=np.uint8)
     levels = np.empty((len(rows), 3))
     out = np.empty((len(rows), len(METRICS)))
@@ -116,7 +116,7 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
             last = first + len(batch)
             for slot, row in enumerate(batch):
                 job = plan.jobs[row]
-                bits[slot] = signals.bound_bits(job.strategy, job.params, history)[tape.start:]
+                bits[slot, :len(tape)] = signals.bound_bits(job.strategy, job.params, history)[tape.start:]
                 levels[first + slot] = kernel_levels(job.strategy.bound_stops(job.params))
             run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
     return len(tape), out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daybook.backtest.kernel import Tape, Terms
+from daybook.backtest.kernel import Tape, Terms, block_ranges
 from daybook.core.arrays import Floats, Ints
 from daybook.core.errors import DataError, UsageError
 from daybook.core.time import Window, bars_per_year, utc_text
@@ -81,7 +81,7 @@ def window_tape(bars: Bars, costs: Costs, window: Window | None, sizing: Sizing 
     prices = [np.ascontiguousarray(side[start:stop]) for side in (bars.open, bars.high, bars.low, bars.close)]
     _check_prices(bars, start, prices)
     side_cost = np.ascontiguousarray(costs.side_cost(bars)[start:stop])
-    tape = (prices[0], prices[1], prices[2], prices[3], side_cost)
+    tape = (prices[0], prices[1], prices[2], prices[3], side_cost, block_ranges(*prices[1:]))
     return WindowTape(bars, start, stop, tape, (costs.fee, sizing.unit_quantity, bars_per_year(bars.timeframe)))
 
 
