@@ -12,6 +12,7 @@ from daybook.design.request import (
     ScoreFunction,
 )
 from daybook.design.templates import seed_templates
+from daybook.design.words import retold
 
 __all__ = [
     "Candidate",
@@ -24,5 +25,6 @@ __all__ = [
     "Refusal",
     "ScoreFunction",
     "propose",
+    "retold",
     "seed_templates",
 ]

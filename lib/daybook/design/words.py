@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daybook.design.genome import Genome
+from daybook.design.genome import Genome, genome_of
 from daybook.strategy import ParameterRange, Strategy
 from daybook.strategy.canonical import number_text
 from daybook.strategy.nodes import Call, Field, Node, Number, Parameter, walk
@@ -126,6 +126,11 @@ def rationale(strategy: Strategy, genome: Genome) -> str:
     sentences.append(_REASONS.get((kind, way)) or _REASONS["", way])
     told = " ".join(sentences)
     return told if len(told) <= _LONGEST else f"{told[:_LONGEST].rsplit(' ', 1)[0]} ..."
+
+
+def retold(strategy: Strategy) -> str:
+    """The rationale of any strategy from its rules as they are now, for one whose parameters were tuned."""
+    return rationale(strategy, genome_of(strategy))
 
 
 def _stop(value: float | str, ranges: Mapping[str, ParameterRange]) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 from daybook.backtest import block_returns, sweep
 from daybook.core.arrays import Floats
 from daybook.core.time import Window
+from daybook.design import retold
 from daybook.pipeline.day import Day
 from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, score
 from daybook.strategy import ParameterRange, Strategy, parse_spec
@@ -90,7 +91,8 @@ def _preference(found: Screened) -> tuple[float, int, str]:
 def frozen(found: Screened) -> Strategy:
     """The strategy as the pool will hold it: one timeframe, the chosen parameter values as its defaults.
 
-    Its name ends in the first digits of its own identity, so that two variants of one idea can be told apart.
+    Its name ends in the first digits of its own identity, so that two variants of one idea can be told apart, and its
+    rationale speaks of the chosen values.
     """
     spec = found.strategy.spec
     parameters = {
@@ -98,8 +100,9 @@ def frozen(found: Screened) -> Strategy:
         for name, p in spec.parameters.items()
     }
     chosen = spec.model_copy(update={"timeframes": (found.timeframe,), "parameters": parameters})
-    stem = _VARIANT.sub("", spec.name)
-    return parse_spec(chosen.model_copy(update={"name": f"{stem}-{parse_spec(chosen).identity[:4]}"}))
+    strategy = parse_spec(chosen)
+    name = f"{_VARIANT.sub('', spec.name)}-{strategy.identity[:4]}"
+    return parse_spec(chosen.model_copy(update={"name": name, "rationale": retold(strategy)}))
 
 
 def parameter_draws(strategy: Strategy, draws: int, rng: np.random.Generator) -> list[dict[str, float]]:

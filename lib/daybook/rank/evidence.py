@@ -77,8 +77,8 @@ class Evidence(BaseModel):
 
     @property
     def daily_returns(self) -> Floats:
-        """(days,) float64 compounded return of each forward day, fraction."""
-        return np.array([np.prod(1.0 + np.array(entry.blocks)) - 1.0 for entry in self.days], dtype=np.float64)
+        """(days,) float64 return of each forward day, fraction of the initial capital."""
+        return np.array([np.sum(entry.blocks) for entry in self.days], dtype=np.float64)
 
     def extended(self, entry: EvidenceDay) -> Evidence:
         """This record with one more day; the same day again replaces what it said before."""

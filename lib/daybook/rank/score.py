@@ -105,7 +105,7 @@ def score(
     return ScoreResult(
         score=100.0 * NORMAL.cdf(z), z=z, psr=NORMAL.cdf(psr_z(found.sharpe, found.n, found.skew, found.kurtosis)),
         skew=found.skew, kurtosis=found.kurtosis, max_drawdown=float(drawdown),
-        total_return=float(np.prod(1.0 + block_returns) - 1.0), **annual_sharpe(found), **counts,
+        total_return=float(block_returns.sum()), **annual_sharpe(found), **counts,
     )
 
 
@@ -145,8 +145,11 @@ def noise_best_sharpe(trials: int, n_blocks: int) -> float:
 
 
 def block_drawdown(returns: Floats) -> float:
-    """Largest fall from a peak of compounded equity, fraction, seen at block ends. returns: (B,) finite fractions."""
-    equity = np.concatenate(([1.0], np.cumprod(1.0 + returns)))
+    """Largest fall from a peak of equity, fraction of the peak, seen at block ends.
+
+    returns: (B,) finite fractions of the initial capital, which add up: positions have a fixed notional.
+    """
+    equity = np.concatenate(([1.0], 1.0 + np.cumsum(returns)))
     return float(np.max(1.0 - equity / np.maximum.accumulate(equity)))
 
 

@@ -22,8 +22,7 @@ from daybook.pipeline.screening import (
 )
 from daybook.pipeline.steps.design import design_window
 from daybook.pipeline.steps.score import block_frame
-from daybook.rank import PoolMember, ScoreResult, TrialLedger
-from daybook.rank.statistics import expected_maximum
+from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
 from daybook.report import Headline, Metric
 from daybook.strategy import Strategy, parse_spec
 
@@ -128,8 +127,7 @@ def _step(
     candidates = candidate_frame(members)
     sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
     ever = day.state.trials.ever + len(ledger)
-    error = float(np.median([one.result.sharpe_error for one in validated if one.result.sharpe_error] or [np.nan]))
-    maximum = expected_maximum(len(sharpes)) * error if len(sharpes) > 1 and np.isfinite(error) else None
+    maximum = noise_best_sharpe(len(sharpes), validated[0].result.n_blocks) if len(sharpes) > 1 and validated else None
     best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
     figures = {
         "candidates": len(candidates), "compared": len(sharpes),

@@ -13,11 +13,12 @@ from daybook.design import Candidate, DesignRequest, DesignResult, GateRules, Pa
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, best_by_strategy, count_trials, screen
 from daybook.pipeline.steps.score import UNDERPERFORMING, pool_strategies
-from daybook.rank import TrialLedger
+from daybook.rank import Evidence, TrialLedger
 from daybook.report import Headline, Metric, StrategyRow
 from daybook.strategy import Strategy, parse_spec
 
 AUTHOR = "embedded search"
+WORTH_KEEPING_DAYS = 7
 COLD_START_SPARE = 8
 """Extra designs on a cold start, since some will share a structure or never trade on the scoring window."""
 
@@ -114,17 +115,26 @@ def _entry(candidate: Candidate) -> dict[str, Any]:
 
 
 def _to_tune(day: Day, members: dict[str, Any]) -> list[dict[str, Any]]:
-    """Pool members below even odds, listed as their own parents, so that 20_backtest tries other parameters."""
+    """Pool members below even odds, listed as their own parents, so that 20_backtest tries other parameters.
+
+    A variant is born anew, so a member that has earned forward evidence is left to earn more.
+    """
     scores = day.read_json("00_score", "scores")
     entries = []
     for identity, (member, strategy) in members.items():
         value = scores.get(identity, {}).get("score")
-        if strategy.parameters and (value is None or value < UNDERPERFORMING):
+        weak = value is None or value < UNDERPERFORMING
+        if weak and strategy.parameters and not _earns(day.state.evidence[identity]):
             entries.append({
                 "identity": identity, "spec": member.spec, "origin": "tuning", "parents": [identity],
                 "family": "tuned", "fitness": None, "score": value,
             })
     return entries
+
+
+def _earns(record: Evidence) -> bool:
+    """Whether a forward record of at least a week made money."""
+    return len(record.days) >= WORTH_KEEPING_DAYS and float(record.blocks.sum()) > 0.0
 
 
 def _step(day: Day, ledger: TrialLedger, result: DesignResult, listed: list[dict[str, Any]]) -> DesignStep:

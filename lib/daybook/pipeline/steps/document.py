@@ -15,8 +15,7 @@ from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.pipeline.steps.findings import headline, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
 from daybook.pipeline.steps.train import model_row
-from daybook.rank import PoolMember, ScoreResult
-from daybook.rank.statistics import expected_maximum
+from daybook.rank import PoolMember, ScoreResult, noise_best_sharpe
 from daybook.report import (
     ArchiveRow,
     Changes,
@@ -177,10 +176,10 @@ def _archive(ranking: Ranking) -> tuple[ArchiveRow, ...]:
 
 def _trials(ranking: Ranking, strategies: tuple[StrategyRow, ...]) -> Trials:
     """The best score beside what the best of as many worthless trials would show."""
-    errors = [r.sharpe_error for r in ranking.results.values() if r.sharpe_error is not None]
+    blocks = [row.n_blocks for row in strategies if row.n_blocks]
     known = [row.sharpe for row in strategies if row.sharpe is not None]
     ever = max(1, ranking.trials.ever)
-    maximum = expected_maximum(ever) * float(np.median(errors)) if errors else None
+    maximum = noise_best_sharpe(ever, max(blocks)) if blocks else None
     return Trials(
         today=ranking.trials.today, ever=ranking.trials.ever, by_kind=ranking.trials.by_kind,
         expected_noise_maximum=Metric(name="expected of luck alone", value=maximum, unit="annualised",
