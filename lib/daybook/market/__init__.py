@@ -5,6 +5,8 @@ from daybook.market.bars import Bars
 from daybook.market.errors import CandleFileError, MissingCandlesError
 from daybook.market.importer import ImportReport, MarketImport, SkippedFile, import_candles
 from daybook.market.quality import Gap, QualityReport, check_file, check_quality, check_store
+from daybook.market.quotes import QuoteFaults, QuoteFileError, Quotes
+from daybook.market.quotes_reading import quote_files, read_markets, read_quotes
 from daybook.market.reading import candle_store, read_bars
 from daybook.market.store import CandleStore, StoredMarket, WriteCounts
 from daybook.market.synthetic import SYNTHETIC_MODES, SYNTHETIC_SYMBOLS, synthetic_bars, synthetic_venue
@@ -20,6 +22,9 @@ __all__ = [
     "MarketImport",
     "MissingCandlesError",
     "QualityReport",
+    "QuoteFaults",
+    "QuoteFileError",
+    "Quotes",
     "SkippedFile",
     "StoredMarket",
     "WriteCounts",
@@ -32,7 +37,10 @@ __all__ = [
     "import_candles",
     "incomplete",
     "minutes_present",
+    "quote_files",
     "read_bars",
+    "read_markets",
+    "read_quotes",
     "synthetic_bars",
     "synthetic_venue",
 ]
