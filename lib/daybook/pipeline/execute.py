@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ def execute_step(
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
+    _quiet()
     _clear(folder, step)
     work = folder / f".{step}.work.ipynb"
     kept = folder / f"{step}.ipynb"
@@ -82,6 +84,15 @@ def execute_step(
     marker = _checked_marker(folder, step, kept)
     headline = _headline(kept)
     return Executed(marker["artefacts"], headline, time.perf_counter() - started, marker["work_seconds"])
+
+
+def _quiet() -> None:
+    """Keep papermill's and nbclient's own words, which nobody redacts, from the terminal: the error says it all."""
+    for name in ("papermill", "nbclient", "traitlets"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+            logger.propagate = False
 
 
 def _literal(path: Path) -> str:
