@@ -44,7 +44,7 @@ def test_the_same_day_in_another_place_gives_the_same_report_and_artefacts(
     other.day("--date", "2026-01-15", "--jobs", "1")
     assert without_timings(other.report(FIRST)) == without_timings(place.report(FIRST))
     assert other.artefacts(FIRST) == place.artefacts(FIRST)
-    for step in ("10_design", "20_backtest"):
+    for step in ("00_score", "10_design", "20_backtest", "30_train"):
         name = f"{FIRST}/{step}.ipynb"
         assert (other.runs / name).read_text() == (place.runs / name).read_text()
 
