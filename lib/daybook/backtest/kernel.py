@@ -145,15 +145,6 @@ def _touched(side: int, first: float, low: float, high: float, lower: float, upp
 
 
 @_compiled
-def _add_return(sums: _Sums, change: float) -> _Sums:
-    """Add one bar's return to the sums of its powers and of its squared losses."""
-    s1, s2, s3, s4, downside = sums
-    square = change * change
-    loss = square if change < 0.0 else 0.0
-    return s1 + change, s2 + square, s3 + square * change, s4 + square * square, downside + loss
-
-
-@_compiled
 def _deepen(track: _Track, value: float) -> _Track:
     """Follow (peak, trough, drawdown): below the trough the drawdown grows, so that few bars need a division."""
     peak, trough, drawdown = track
@@ -200,19 +191,28 @@ def _next_event(bits: Bytes, words: _Words, tape: Tape, bars: tuple[int, int], h
     return end
 
 
-@_summing
-def _add_held(sums: _Sums, closes: Floats, bars: tuple[int, int], held: _Held) -> _Sums:
-    """Add the returns of bars [start, stop) in which one position is held that was marked the bar before, too."""
-    s1, s2, s3, s4, downside = sums
+@_compiled
+def _write_changes(changes: Floats, closes: Floats, bars: tuple[int, int], held: _Held) -> None:
+    """The returns of bars [start, stop) in which one position is held that was marked the bar before, too."""
     base, signed = held[0], held[1]
-    for t in range(bars[0], bars[1]):
-        change = (base + signed * closes[t]) / (base + signed * closes[t - 1]) - 1.0
+    before, now = closes[bars[0] - 1:bars[1] - 1], closes[bars[0]:bars[1]]
+    for i in range(now.size):
+        changes[i] = (base + signed * now[i]) / (base + signed * before[i]) - 1.0
+
+
+@_summing
+def _power_sums(changes: Floats) -> _Sums:
+    """Sums of the first four powers of the returns and of the squared losses."""
+    s1 = s2 = s3 = s4 = downside = 0.0
+    for i in range(changes.size):
+        change = changes[i]
         square = change * change
         s1 += change
         s2 += square
         s3 += square * change
         s4 += square * square
-        downside += square if change < 0.0 else 0.0
+        loss = min(change, 0.0)
+        downside += loss * loss
     return s1, s2, s3, s4, downside
 
 
@@ -226,7 +226,9 @@ def _deepen_held(track: _Track, tape: Tape, bars: tuple[int, int], held: _Held) 
     while t < stop:
         if t % BLOCK == 1 and t + BLOCK <= stop:
             k = t // BLOCK
-            if base + signed * best[k] <= track[0] and base + signed * worst[k] >= track[1]:
+            low, high = base + signed * worst[k], base + signed * best[k]
+            if high <= track[0] or low >= high * (1.0 - track[2]):
+                track = _deepen(_deepen(track, high), low)
                 t += BLOCK
                 continue
         track = _deepen(track, base + signed * closes[t])
@@ -287,7 +289,7 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
     account[_FEE], account[_FIXED_QUANTITY], account[_REALISED] = terms[0], terms[1], 1.0
     side, due, bars_held, equity, track = 0, _NEVER, 0, 1.0, (1.0, 1.0, 0.0)
     base, signed, lower, upper = 1.0, 0.0, -np.inf, np.inf
-    sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+    changes, moved = np.empty(closes.size), 0
     _record_marks(record, closes, (0, 1), (1.0, 0.0, lower, upper))
     t = 1
     while t <= last:
@@ -297,9 +299,9 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
             _record_marks(record, closes, bars, held)
             t = bars[1]
             if side != 0:
-                sums = _add_held(sums, closes, bars, held)
+                _write_changes(changes[moved:], closes, bars, held)
                 track = _deepen_held(track, tape, bars, held)
-                equity, bars_held = base + signed * closes[t - 1], bars_held + t - bars[0]
+                equity, bars_held, moved = base + signed * closes[t - 1], bars_held + t - bars[0], moved + t - bars[0]
         wanted = wanted_side(bits[t - 1], side)
         reason = _REVERSE if wanted != 0 else _SIGNAL
         if wanted == side and t == due:
@@ -327,13 +329,13 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
                 _leave(account, record, t, closes[t], side_costs[t], _RUIN if value <= 0.0 else _END)
             side, signed, base = 0, 0.0, account[_REALISED]
             value = base
-        sums = _add_return(sums, value / equity - 1.0)
+        changes[moved], moved = value / equity - 1.0, moved + 1
         track, equity = _deepen(track, value), value
         ruined = account[_RUINED] != 0.0
         _record_marks(record, closes, (t, last + 1 if ruined else t + 1), (base, signed, lower, upper))
         t = last + 1 if ruined else t + 1
     account[_HELD], account[_DRAWDOWN] = bars_held, track[2]
-    _write_metrics(out, account, sums, last + 1, terms[2])
+    _write_metrics(out, account, _power_sums(changes[:moved]), last + 1, terms[2])
 
 
 @_compiled

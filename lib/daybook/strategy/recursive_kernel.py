@@ -36,30 +36,39 @@ def ema(x: Floats, n: int, lag: int, out: Floats) -> None:
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def _run_stop(x: Floats, start: int) -> int:
+    """The end of the run of valid values that begins at `start`."""
+    stop = start
+    while stop < x.size and np.isfinite(x[stop]):
+        stop += 1
+    return stop
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def rsi(x: Floats, n: int, lag: int, out: Floats) -> None:
-    """Wilder's relative strength index, 0 to 100; NaN where nothing has moved at all."""
-    up = down = 0.0
-    seen = 0
+    """Wilder's relative strength index, 0 to 100; NaN (0/0) where nothing has moved at all. lag is larger than n."""
     share = 1.0 / n
-    for t in range(x.size):
-        if not np.isfinite(x[t]):
-            seen = 0
-            up = down = 0.0
-            out[t] = np.nan
-            continue
-        seen += 1
-        if seen == 1:
-            out[t] = np.nan
-            continue
-        step = x[t] - x[t - 1]
-        gain, loss = max(step, 0.0), max(-step, 0.0)
-        if seen <= n + 1:
-            up += gain * share
-            down += loss * share
-        else:
-            up += (gain - up) * share
-            down += (loss - down) * share
-        out[t] = 100.0 * up / (up + down) if seen > lag and up + down > 0.0 else np.nan
+    keep = 1.0 - share
+    start = 0
+    while start < x.size:
+        stop = _run_stop(x, start)
+        given = min(start + lag, stop)
+        out[start:given] = np.nan
+        up = down = 0.0
+        for t in range(start + 1, given):
+            step = x[t] - x[t - 1]
+            weight = keep if t > start + n else 1.0
+            up = up * weight + max(step, 0.0) * share
+            down = down * weight + max(-step, 0.0) * share
+        for t in range(given, stop):
+            step = x[t] - x[t - 1]
+            gain = step if step > 0.0 else 0.0
+            up = up * keep + gain * share
+            down = down * keep + (gain - step) * share
+            out[t] = 100.0 * up / (up + down)
+        if stop < x.size:
+            out[stop] = np.nan
+        start = stop + 1
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
