@@ -15,7 +15,6 @@ from daybook.pipeline.runner import RunRequest
 from daybook.pipeline.scratch import KEPT_SCRATCH, _prune
 from daybook.pipeline.tidy import sweep, tidy
 
-
 NAMES = ["return_1"]
 
 
