@@ -154,6 +154,23 @@ def test_row_35_a_closed_port_is_retried_then_named() -> None:
     assert "s3cret" not in str(failed.value)
 
 
+def test_row_35_a_host_that_is_down_is_not_asked_by_everybody(exchange: FakeExchange) -> None:
+    exchange.routes["/a"] = Reply(b"", 503)
+    exchange.routes["/b"] = json_reply(1)
+    with exchange_client(exchange) as client:
+        for path in ("/a", "/b", "/a"):
+            if path == "/b":
+                assert client.json(exchange.url + path) == 1
+                continue
+            with pytest.raises(UnreachableError, match="503"):
+                client.json(exchange.url + path)
+        with pytest.raises(UnreachableError, match="503"):
+            client.json(f"{exchange.url}/a")
+        with pytest.raises(UnreachableError, match="not asked again"):
+            client.json(f"{exchange.url}/b")
+    assert len(exchange.asked) == 16
+
+
 def test_a_400_is_not_asked_again_and_bears_the_exchanges_words(exchange: FakeExchange) -> None:
     exchange.routes["/a"] = json_reply({"code": -1121, "msg": "Invalid symbol."}, 400)
     with exchange_client(exchange) as client, pytest.raises(StatusError, match=r"400.*Invalid symbol"):

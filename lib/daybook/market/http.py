@@ -165,9 +165,13 @@ class ExchangeClient:
             wait=self._backoff, sleep=self.clock.sleep,
             retry=tenacity.retry_if_exception_type(_AgainError), reraise=True,
         )
+        pace = self._pace(url)
         try:
-            return retrying(attempt)
+            found = retrying(attempt)
+            pace.answered()
+            return found
         except _AgainError as error:
+            pace.failed()
             raise UnreachableError(
                 f"{shown(url)}: no usable answer in {self.limits.attempts} attempts (last: {error}). Check the "
                 "network, then run again."

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from daybook.market.http_errors import HostStoppedError, UnreachableError
 
 _MINUTE_S = 60.0
+_FAILURES = 2
+"""So many requests in a row that failed in every attempt say that the host is down; others need not wait for it too."""
 
 
 def _jitter() -> float:
@@ -41,18 +43,20 @@ class HostPace:
     longest_wait_s: float
     _spent: deque[tuple[float, int]] = field(default_factory=deque)
     _free_at: float = float("-inf")
-    _stopped: str = ""
+    _stopped: UnreachableError | None = None
+    _failures: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, weight: int) -> None:
         """Wait until a request of this weight may be sent, and count it.
 
-        Raises HostStoppedError after a ban, UnreachableError when the wait would be longer than allowed.
+        Raises HostStoppedError after a ban, UnreachableError when the host is down or the wait would be longer than
+        allowed.
         """
         while True:
             with self._lock:
                 if self._stopped:
-                    raise HostStoppedError(self._stopped)
+                    raise type(self._stopped)(str(self._stopped))
                 wait = self._wait(weight)
                 if wait <= 0:
                     self._spent.append((self.clock.now(), weight))
@@ -70,9 +74,24 @@ class HostPace:
             self._free_at = max(self._free_at, self.clock.now() + seconds)
 
     def stop(self, reason: str) -> None:
-        """Let nobody ask this host again."""
+        """Let nobody ask this host again: it has banned us."""
         with self._lock:
-            self._stopped = self._stopped or reason
+            self._stopped = HostStoppedError(reason)
+
+    def failed(self) -> None:
+        """Count a request that failed in every attempt; after some in a row nobody asks again."""
+        with self._lock:
+            self._failures += 1
+            if self._failures >= _FAILURES and self._stopped is None:
+                self._stopped = UnreachableError(
+                    f"{self.host}: {self._failures} requests in a row got no usable answer in any attempt, so it is "
+                    "not asked again in this run. Check the network, then run again."
+                )
+
+    def answered(self) -> None:
+        """Note a whole answer."""
+        with self._lock:
+            self._failures = 0
 
     def observe(self, used: int) -> None:
         """Count what the host says was used in this minute, which other programs at this address may have spent."""

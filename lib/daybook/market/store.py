@@ -114,6 +114,12 @@ class CandleStore:
         start, stop = np.searchsorted(rows.open_time, [window.start_ms, window.end_ms])
         return rows.take(slice(int(start), int(stop)))
 
+    def open_times(self, venue: str, symbol: str, window: Window) -> Ints:
+        """(T,) int64 ms UTC: open times of the stored bars inside the window; prices are not read."""
+        paths = self._months(self._folder(venue, symbol), "bars.parquet", window)
+        times = np.concatenate([np.empty(0, np.int64), *(read_open_times(path) for path in paths)])
+        return times[slice(*np.searchsorted(times, [window.start_ms, window.end_ms]))]
+
     def quarantined(self, venue: str, symbol: str, window: Window | None = None) -> Quarantined:
         """The refused rows that open inside the window, sorted."""
         folder = self._folder(venue, symbol, "_quarantine")
