@@ -1,0 +1,131 @@
+"""The cost model of measured metrics: what a fill pays depends on its market, session and volatility."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from daybook.core.arrays import Floats
+from daybook.core.errors import UsageError
+from daybook.execution.costs import Costs
+from daybook.execution.distribution import Distribution
+from daybook.execution.metrics import FEWEST, POOL, ExecutionMetrics, Figure, MarketMetrics
+from daybook.execution.states import ANY, SESSIONS, VOLATILITIES, bar_volatility, session_codes, volatility_codes
+from daybook.market.bars import Bars
+
+_BPS = 1e-4
+Level = Literal["mean", "p50", "p90"]
+LEVELS: tuple[Level, ...] = ("mean", "p50", "p90")
+
+
+@dataclass(frozen=True)
+class MeasuredCosts(Costs):
+    """Fee as given, spread and slippage as measured, per bar by session and by volatility known before the bar.
+
+    spread_bps is not used. venue: where the bars are from. level: mean (what many fills pay on average, the default),
+    p50 or p90. decision_ms: how long the strategy thinks; a decision slower than latency_budget_ms pays the p90 of
+    slippage. factor: multiplies every cost. Raises UsageError for a bad level or time.
+    """
+
+    metrics: ExecutionMetrics | None = field(default=None, repr=False)
+    venue: str = ""
+    level: Level = "mean"
+    decision_ms: float = 0.0
+    latency_budget_ms: float = math.inf
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metrics is None:
+            raise UsageError("measured costs: no metrics are given. Read them with metrics_for(data, day).")
+        if self.level not in LEVELS:
+            raise UsageError(f"measured costs: level is {self.level!r}, allowed are {', '.join(LEVELS)}.")
+        for name in ("decision_ms", "latency_budget_ms", "factor"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise UsageError(f"measured costs: {name} is {value!r}, allowed is a number of at least 0.")
+
+    @property
+    def document(self) -> ExecutionMetrics:
+        """The metrics that the costs are taken from."""
+        if self.metrics is None:
+            raise UsageError("measured costs: no metrics are given. Read them with metrics_for(data, day).")
+        return self.metrics
+
+    @cached_property
+    def identity(self) -> str:
+        """The identity of the metrics, by which draws are keyed."""
+        return self.document.identity
+
+    @property
+    def late(self) -> bool:
+        """Whether decisions are slower than the latency budget."""
+        return self.decision_ms > self.latency_budget_ms
+
+    def market(self, symbol: str) -> MarketMetrics:
+        """The metrics of a market on the bars' venue, or of the venue's pool. Raises DataError for neither."""
+        return self.document.market(self.venue, symbol)
+
+    def spread_of(self, symbol: str) -> float:
+        """The full spread of a market in bps over all sessions. Raises DataError when it was not measured."""
+        spread, _ = self.market(symbol).figure("spread_bps", ANY, ANY)
+        return self._level(spread, self.level)
+
+    def half_spread(self, bars: Bars) -> Floats:
+        """Half the measured spread at each bar: (T,) float64 fraction of the mid price, no NaN."""
+        return self._by_state(bars, "spread_bps", self.level) / 2 * _BPS
+
+    def slippage(self, bars: Bars) -> Floats:
+        """Slippage beyond the touch at each bar: (T,) float64 fraction, 0 where it was never measured.
+
+        A mean below 0 counts as 0: that prices improved on a taker who decided at random promises a strategy nothing.
+        """
+        return self._by_state(bars, "slippage_touch_bps", "p90" if self.late else self.level) * _BPS
+
+    def side_cost(self, bars: Bars) -> Floats:
+        """Half the spread and the slippage of each bar: (T,) float64 fraction, no NaN."""
+        return self.half_spread(bars) + self.slippage(bars)
+
+    def scaled(self, factor: float) -> MeasuredCosts:
+        """The same model with every cost multiplied."""
+        return replace(self, fee_bps=self.fee_bps * factor, factor=self.factor * factor)
+
+    def as_dict(self) -> dict[str, Any]:
+        """A JSON value for the manifest: which metrics, and how they are read."""
+        budget = None if math.isinf(self.latency_budget_ms) else self.latency_budget_ms
+        return {"fee_bps": self.fee_bps, "metrics": self.identity, "date": self.document.date,
+                "venue": self.venue, "level": self.level, "decision_ms": self.decision_ms,
+                "latency_budget_ms": budget, "factor": self.factor}
+
+    def notices(self, symbols: Iterable[str]) -> list[str]:
+        """What a reader must know of these markets' costs, one sentence each: pooled, estimated, thin, unmeasured."""
+        said = []
+        for symbol in symbols:
+            market = self.market(symbol)
+            spread, _ = market.figure("spread_bps", ANY, ANY)
+            if market.symbol == POOL:
+                said.append(f"{symbol}: not measured; it pays what the venue's measured markets pay together")
+            if market.method == "estimated":
+                said.append(f"{symbol}: the spread is estimated from candles, no quote was recorded")
+            if spread is not None and spread.n < FEWEST:
+                said.append(f"{symbol}: the spread rests on {spread.n} observations only")
+            if market.cell(ANY, ANY).slippage_touch_bps is None:
+                said.append(f"{symbol}: slippage is unmeasured, only the spread is charged")
+        return said
+
+    def _by_state(self, bars: Bars, name: Figure, level: Level) -> Floats:
+        market = self.market(bars.symbol)
+        names = (*VOLATILITIES, ANY)  # UNKNOWN is -1, so it finds the last column
+        table = np.asarray([[max(self._level(market.figure(name, session, volatility)[0], level), 0.0)
+                             for volatility in names] for session in SESSIONS])
+        volatility = volatility_codes(bar_volatility(bars), market.volatility_edges)
+        found: Floats = table[session_codes(bars.open_time), volatility]
+        return found
+
+    def _level(self, measured: Distribution | None, level: Level) -> float:
+        return 0.0 if measured is None else float(getattr(measured, level)) * self.factor
