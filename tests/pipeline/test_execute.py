@@ -143,10 +143,15 @@ def test_a_kernel_gets_no_variable_but_those_that_matter(
     assert os.environ["ODDLY_NAMED"] == "canary-77aa01"
 
 
-def test_a_kernel_imports_the_library_of_its_runner(places: tuple[Path, Path, Settings]) -> None:
+def test_a_kernel_imports_the_library_of_its_runner(
+    places: tuple[Path, Path, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import daybook
 
     books, run, settings = places
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    with kernel_environment(settings):  # an interpreter may have another copy installed
+        assert os.environ["PYTHONPATH"] == f"{Path(str(daybook.__file__)).parents[1]}{os.pathsep}elsewhere"
     notebook(books, "import daybook; raise RuntimeError(daybook.__file__)")
     with pytest.raises(StepError, match=str(daybook.__file__)):
         run_step(run, settings)
