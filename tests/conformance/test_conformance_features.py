@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from daybook.core.hashing import hash_arrays
-from daybook.features import Feature, catalog, compute
+from daybook.features import Feature, as_of, catalog, compute, compute_panel
+from daybook.features.cross import leader_return
 from daybook.features.feature import INPUTS, UNITS
+from daybook.features.filter_kernel import filtered_probability
+from daybook.features.regime import CALM, STAY_CALM, STAY_WILD, WILD, standardised
 from daybook.features.series import Series
+from daybook.market import aggregate
 from daybook.market.bars import FIELDS, Bars
 
 PRICES = ("open", "high", "low", "close")
@@ -31,7 +35,7 @@ def random_bars(count: int = 1500, seed: int = 7) -> Bars:
     """A driftless market in which every bar moves and trades."""
     random = np.random.default_rng(seed)
     path = 30_000.0 * np.exp(np.cumsum(random.normal(0.0, 5e-4, count * 8)).reshape(count, 8))
-    return Bars("test", "BTCUSDT", "1m", 1_672_531_200_000 + MINUTE_MS * np.arange(count), path[:, 0],
+    return Bars("test", "ETHUSDT", "1m", 1_672_531_200_000 + MINUTE_MS * np.arange(count), path[:, 0],
                 path.max(axis=1), path.min(axis=1), path[:, -1], random.lognormal(2.0, 0.8, count))
 
 
@@ -90,6 +94,56 @@ def hostile_bars() -> dict[str, Bars]:
     }
 
 
+# ---- features of one market and of several, behind one face
+
+
+@dataclass(frozen=True, eq=False)
+class Beside(Feature):
+    """A cross-coin feature whose other markets are given, so that every check can treat it as one of a single market.
+
+    The others keep all their bars while a check cuts or corrupts the market's own: what it reads from them must lie in
+    the past too.
+    """
+
+    others: tuple[Bars, ...] = ()
+
+    def values(self, bars: Bars | Series) -> np.ndarray:
+        return super().values(bars if isinstance(bars, Series) else prepared(self, bars))
+
+
+def prepared(feature: Feature, bars: Bars) -> Series:
+    return Series(bars, feature.others if isinstance(feature, Beside) else ())
+
+
+def others_of(bars: Bars) -> tuple[Bars, ...]:
+    """A leader and another coin at the same open times that move as wildly as the bars, each in its own way."""
+    def noisy(symbol: str, seed: int) -> Bars:
+        random = np.random.default_rng(seed)
+        walk = np.exp(np.cumsum(random.normal(0.0, 4e-4, len(bars))))
+        traded = np.exp(random.normal(0.0, 0.3, len(bars)))
+        fields = {field: getattr(bars, field) * walk for field in PRICES}
+        return replace(bars, symbol=symbol, **fields, volume=bars.volume * traded)
+
+    return (noisy("BTCUSDT", 21), noisy("SOLUSDT", 22))
+
+
+def subjects(bars: Bars) -> list[Feature]:
+    """Every feature of the catalog, those that read several markets beside two others."""
+    return [beside(feature, others_of(bars)) if feature.reads_peers else feature for feature in catalog().values()]
+
+
+def beside(feature: Feature, others: tuple[Bars, ...]) -> Beside:
+    fields = {name: getattr(feature, name) for name in Feature.__dataclass_fields__}
+    return Beside(**fields, others=others)
+
+
+def with_others(feature: Feature, change: Callable[[Bars], Bars]) -> Feature:
+    """The feature with the bars of the other markets changed; one of a single market as it is."""
+    if not isinstance(feature, Beside):
+        return feature
+    return replace(feature, others=tuple(change(other) for other in feature.others))
+
+
 # ---- checks: each raises AssertionError for a feature that breaks its promise
 
 
@@ -112,11 +166,17 @@ def check_prefixes(feature: Feature, bars: Bars) -> None:
 def check_future(feature: Feature, bars: Bars) -> None:
     """Corrupted later bars leave earlier values alone."""
     whole = feature.values(bars)
-    random = np.random.default_rng(1)
     for cut in (feature.warmup + 2, len(bars) // 2, len(bars) - 1):
-        noise = np.where(np.arange(len(bars)) < cut, 1.0, np.exp(random.normal(0.0, 0.5, len(bars))))
-        corrupted = replace(bars, **{field: getattr(bars, field) * noise for field in FIELDS})
-        np.testing.assert_array_equal(feature.values(corrupted)[:cut], whole[:cut], err_msg=f"cut at {cut}")
+        corrupt = partial(corrupted, after=int(bars.open_time[cut]))
+        values = with_others(feature, corrupt).values(corrupt(bars))
+        np.testing.assert_array_equal(values[:cut], whole[:cut], err_msg=f"cut at {cut}")
+
+
+def corrupted(bars: Bars, after: int) -> Bars:
+    """Nonsense in every bar that opens at this time or later."""
+    noise = np.exp(np.random.default_rng(1).normal(0.0, 0.5, len(bars)))
+    noise[bars.open_time < after] = 1.0
+    return replace(bars, **{field: getattr(bars, field) * noise for field in FIELDS})
 
 
 def check_warmup(feature: Feature, bars: Bars) -> None:
@@ -124,7 +184,7 @@ def check_warmup(feature: Feature, bars: Bars) -> None:
     undefined = np.isnan(feature.values(bars))
     assert undefined[: feature.warmup].all(), "defined before its warm-up ends"
     assert not undefined[feature.warmup :].any(), "undefined after its warm-up"
-    unmasked = np.isnan(feature.function(Series(bars)))
+    unmasked = np.isnan(feature.function(prepared(feature, bars)))
     if feature.recursive:
         assert unmasked.argmin() < feature.warmup, "not recursive: its first value is settled"
     else:
@@ -147,26 +207,32 @@ def check_inputs(feature: Feature, bars: Bars) -> None:
     whole = feature.values(bars)
     for field in INPUTS:
         if field == "open_time":
-            changed = replace(bars, open_time=bars.open_time + 12_345 * MINUTE_MS)
+            values = feature.values(replace(bars, open_time=bars.open_time + 12_345 * MINUTE_MS))
         else:
-            noise = np.exp(np.random.default_rng(2).normal(0.0, 0.01, len(bars)))
-            untraded = np.arange(len(bars)) % 7 == 0 if field == "volume" else False
-            changed = replace(bars, **{field: np.where(untraded, 0.0, getattr(bars, field) * noise)})
-        same = np.array_equal(feature.values(changed), whole, equal_nan=True)
+            values = with_others(feature, partial(shaken, field=field, seed=3)).values(shaken(bars, field, 2))
+        same = np.array_equal(values, whole, equal_nan=True)
         if field not in feature.inputs:
             assert same, f"{field}: read but not declared"
         elif feature.unit != "state":  # a code may hide a small change
             assert not same, f"{field}: declared but not read"
 
 
+def shaken(bars: Bars, field: str, seed: int) -> Bars:
+    """Another value of this field in every bar."""
+    noise = np.exp(np.random.default_rng(seed).normal(0.0, 0.01, len(bars)))
+    untraded = np.arange(len(bars)) % 7 == 0 if field == "volume" else False
+    return replace(bars, **{field: np.where(untraded, 0.0, getattr(bars, field) * noise)})
+
+
 def check_unmutated(feature: Feature, bars: Bars) -> None:
     """Leaves the bars and what it shares with other features as they were."""
     before = bars.data_hash
-    series = Series(bars)
-    shared = [series.open_time, *(getattr(series, field) for field in FIELDS), series.log_return]
-    prepared = hash_arrays(shared)
+    series = prepared(feature, bars)
+    shared = [series.open_time, *(getattr(series, field) for field in FIELDS), series.log_return,
+              series.peers.log_close, series.peers.volume]
+    untouched = hash_arrays(shared)
     feature.values(series)
-    assert hash_arrays(shared) == prepared, "changed a shared series"
+    assert hash_arrays(shared) == untouched, "changed a shared series"
     assert replace(bars).data_hash == before, "changed the bars"
 
 
@@ -188,8 +254,13 @@ def check_scale(feature: Feature, bars: Bars) -> None:
     whole = feature.values(bars)
     unit = UNITS[feature.unit]
     for fields, power in ((PRICES, unit.price_power), (("volume",), unit.volume_power)):
-        scaled = feature.values(replace(bars, **{field: getattr(bars, field) * 10.0 for field in fields}))
+        tenfold = partial(multiplied, fields=fields)
+        scaled = with_others(feature, tenfold).values(tenfold(bars))
         assert close_to(scaled / 10.0**power, whole, 1e-6).mean() >= 0.999, f"scale of {fields[-1]}"
+
+
+def multiplied(bars: Bars, fields: tuple[str, ...]) -> Bars:
+    return replace(bars, **{field: getattr(bars, field) * 10.0 for field in fields})
 
 
 def check_deterministic(feature: Feature, bars: Bars) -> None:
@@ -218,23 +289,27 @@ def breaches(check: Check, features: list[Feature], bars: Bars) -> dict[str, str
 
 @pytest.mark.parametrize("check", ON_ALL_BARS)
 def test_every_feature_keeps_its_promise_on_all_bars(check: Check, bars: Bars):
-    assert breaches(check, list(catalog().values()), bars) == {}
+    assert breaches(check, subjects(bars), bars) == {}
 
 
 @pytest.mark.parametrize("check", ON_MOVING_BARS)
 def test_every_feature_keeps_its_promise_on_moving_bars(check: Check):
-    assert breaches(check, list(catalog().values()), random_bars()) == {}
+    assert breaches(check, subjects(random_bars()), random_bars()) == {}
 
 
 @pytest.mark.shared
 def test_every_feature_settles_on_recorded_bars(shared_data: Path):
     path = shared_data / "candles/binance_usdm/1m/ETHUSDT_2023-07-18_2023-08-17.parquet"
-    assert breaches(check_starts, list(catalog().values()), recorded(path, "1m", 5_000, 1500)) == {}
+    bars = recorded(path, "1m", 5_000, 1500)
+    assert breaches(check_starts, subjects(bars), bars) == {}
 
 
 @pytest.mark.parametrize(("market", "bars"), hostile_bars().items(), ids=hostile_bars())
 def test_no_market_makes_a_feature_infinite(market: str, bars: Bars):
-    assert breaches(check_finite, list(catalog().values()), bars) == {}
+    calm = tuple(replace(bars, symbol=symbol) for symbol in ("BTCUSDT", "SOLUSDT"))
+    for others in (others_of(random_bars(900)), calm):
+        features = [beside(feature, others) if feature.reads_peers else feature for feature in catalog().values()]
+        assert breaches(check_finite, features, bars) == {}
     compute(bars)
 
 
@@ -254,11 +329,13 @@ def test_two_runs_give_the_same_table_bit_for_bit(bars: Bars):
 @pytest.mark.shared
 def test_no_feature_repeats_another(shared_data: Path):
     path = shared_data / "candles/binance_usdm/1m/ETHUSDT_2023-07-18_2023-08-17.parquet"
-    table = compute(recorded(path, "1m", 5_000, 6_000))
+    folder = path.parent
+    named = {symbol: folder / f"{symbol}_2023-07-18_2023-08-17.parquet" for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT")}
+    table = compute_panel({symbol: recorded(file, "1m", 5_000, 6_000) for symbol, file in named.items()})["ETHUSDT"]
     defined = np.isfinite(table.values).all(axis=1)
     varied = [name for name in table.names if np.ptp(table.column(name)[defined]) > 0]
     alike = np.abs(np.corrcoef(table.select(varied).values[defined].astype(np.float64), rowvar=False)) > 0.9999
-    assert len(varied) >= 110
+    assert len(varied) >= 126
     assert [(varied[i], varied[j]) for i, j in np.argwhere(alike) if i < j] == []
 
 
@@ -301,10 +378,43 @@ def random_noise(series: Series) -> np.ndarray:
     return np.random.default_rng().normal(size=series.length)
 
 
+def smoothed_regime(series: Series) -> np.ndarray:
+    """Kim's (1994) smoother over the filtered probabilities: each looks at the whole sample."""
+    filtered = filtered_probability(standardised(series, 480), CALM, WILD, STAY_CALM, STAY_WILD)
+    smoothed = filtered.copy()
+    for i in range(series.length - 2, -1, -1):
+        if np.isfinite(filtered[i]):
+            ahead = filtered[i] * STAY_WILD + (1.0 - filtered[i]) * (1.0 - STAY_CALM)
+            stayed = filtered[i] * STAY_WILD / ahead * smoothed[i + 1]
+            left = filtered[i] * (1.0 - STAY_WILD) / (1.0 - ahead) * (1.0 - smoothed[i + 1])
+            smoothed[i] = stayed + left
+    return smoothed
+
+
+def leader_ahead(series: Series) -> np.ndarray:
+    return np.append(leader_return(series, 1)[1:], np.nan)
+
+
+def leader_filled_back(series: Series) -> np.ndarray:
+    values = leader_return(series, 5).copy()
+    values[:5] = values[5]
+    return values
+
+
+def basket_of_the_whole(series: Series) -> np.ndarray:
+    closes = series.peers.log_close
+    return np.nanmean(closes - closes[:, -1:], axis=0)
+
+
 def mutant(function: Callable[[Series], np.ndarray], *, warmup: int = 0, inputs: tuple[str, ...] = ("close",),
-           unit: str = "ratio", recursive: bool = False, bounds: tuple[float, float] | None = None) -> Feature:
-    return Feature("mutant", "return", inputs, warmup, unit, "A feature that breaks a promise.", "this test", function,
+           unit: str = "ratio", recursive: bool = False, bounds: tuple[float, float] | None = None,
+           group: str = "return") -> Feature:
+    return Feature("mutant", group, inputs, warmup, unit, "A feature that breaks a promise.", "this test", function,
                    recursive, bounds)
+
+
+def across(function: Callable[[Series], np.ndarray], **declared: object) -> Beside:
+    return beside(mutant(function, inputs=("open_time", "close"), group="cross", **declared), others_of(random_bars()))
 
 
 def of(name: str) -> Feature:
@@ -330,6 +440,14 @@ MUTANTS: list[tuple[Check, Feature]] = [
     (check_finite, mutant(divided_by_zero, warmup=1, inputs=("close", "volume"))),
     (check_finite, replace(of("rsi_14"), bounds=(0.0, 60.0))),
     (check_finite, replace(of("rsi_14"), bounds=(40.0, 100.0))),
+    (check_prefixes, mutant(smoothed_regime, warmup=481, recursive=True)),
+    (check_future, mutant(smoothed_regime, warmup=481, recursive=True)),
+    (check_prefixes, across(leader_ahead)),
+    (check_future, across(leader_ahead)),
+    (check_warmup, across(leader_filled_back, warmup=5)),
+    (check_prefixes, across(basket_of_the_whole)),
+    (check_future, across(basket_of_the_whole)),
+    (check_inputs, across(lambda series: series.log_return, warmup=1)),
     (check_deterministic, mutant(random_noise)),
     (check_warmup, replace(of("realised_60"), warmup=59)),
     (check_warmup, replace(of("realised_60"), warmup=61)),
@@ -353,3 +471,65 @@ def test_a_check_passes_what_is_sound():
     sound = replace(sound, function=lambda series: np.exp(-series.log_range), inputs=("high", "low"))
     for check in (*ON_ALL_BARS, *ON_MOVING_BARS):
         assert breaches(check, [sound], random_bars()) == {}
+
+
+# ---- tables: weeks, markets and timeframes put together
+
+
+def minutes(count: int, symbol: str = "ETHUSDT", seed: int = 7) -> Bars:
+    """Minute bars from Friday 2022-12-30 12:00 UTC on, so that a week ends among them."""
+    bars = random_bars(count, seed)
+    return replace(bars, symbol=symbol, open_time=bars.open_time - 36 * 60 * MINUTE_MS)
+
+
+def test_a_table_never_changes_when_bars_are_appended_or_later_ones_corrupted():
+    bars = minutes(4_200)
+    whole = compute(bars)
+    for length in (1_000, 3_600, 3_601, 4_199):
+        assert compute(bars.rows(0, length)).values.tobytes() == whole.values[:length].tobytes()
+        broken = compute(corrupted(bars, int(bars.open_time[length])))
+        np.testing.assert_array_equal(broken.values[:length], whole.values[:length])
+
+
+def test_a_panel_never_changes_when_bars_are_appended_to_any_market_or_later_ones_corrupted():
+    panel = {symbol: minutes(4_200, symbol, seed) for seed, symbol in enumerate(("BTCUSDT", "ETHUSDT", "SOLUSDT"))}
+    whole = compute_panel(panel)
+    for length in (1_000, 3_601):
+        cut = int(panel["ETHUSDT"].open_time[length])
+        for changed in (
+            {symbol: bars.rows(0, length) for symbol, bars in panel.items()},
+            panel | {"ETHUSDT": panel["ETHUSDT"].rows(0, length)},
+            {symbol: corrupted(bars, cut) for symbol, bars in panel.items()},
+        ):
+            for symbol, table in compute_panel(changed).items():
+                np.testing.assert_array_equal(table.values[:length], whole[symbol].values[:length])
+
+
+Context = Callable[..., np.ndarray]
+
+
+def closed_hours(minute: Bars, hours: Bars) -> np.ndarray:
+    return as_of(compute(hours, ("return_1", "range_1")), "60m", minute.close_time).values
+
+
+def labelled_early(minute: Bars, hours: Bars) -> np.ndarray:
+    """The hour that a minute lies in, by its label: its close is up to 59 minutes away."""
+    table = compute(hours, ("return_1", "range_1"))
+    return table.values[np.searchsorted(table.open_time, minute.open_time, side="right") - 1]
+
+
+def check_context(context: Context, minute: Bars) -> None:
+    """What a minute knows of the hours does not change with the minutes after it."""
+    whole = context(minute, aggregate(minute, "60m"))
+    for cut in (250, 299, 300, 301, 359):
+        broken = corrupted(minute, int(minute.open_time[cut]))
+        np.testing.assert_array_equal(context(broken, aggregate(broken, "60m"))[:cut], whole[:cut], err_msg=f"{cut}")
+
+
+def test_a_longer_timeframe_is_known_from_its_close():
+    check_context(closed_hours, random_bars(600))
+
+
+def test_the_suite_catches_a_longer_timeframe_that_is_labelled_early():
+    with pytest.raises(AssertionError, match="250"):
+        check_context(labelled_early, random_bars(600))

@@ -12,7 +12,7 @@ from daybook.core.hashing import hash_arrays
 from daybook.core.seeds import generator
 from daybook.core.time import DAY_MS, Window
 from daybook.execution import Costs
-from daybook.features import FeatureTable, catalog, compute
+from daybook.features import FeatureTable, compute, market_names
 from daybook.market import Bars, synthetic_bars
 from daybook.models import (
     MODELS,
@@ -34,7 +34,7 @@ HORIZON = 12
 PLAN = SplitPlan(START_MS + 4 * DAY_MS, DAY_MS, 4, embargo_ms=DAY_MS // 2)
 SETTINGS = LabelSettings(horizon=HORIZON, volatility_window=96)
 TREES = TreeSettings(iterations=15, min_leaf=40, learning_rate=0.1)
-FEATURES = tuple(catalog())[::6]
+FEATURES = market_names()[::6]
 FREE = Costs(fee_bps=0.0, spread_bps=0.0)
 
 every_model = pytest.mark.parametrize("spec", MODELS.values(), ids=list(MODELS))

@@ -51,7 +51,7 @@ def test_the_catalog_is_ordered_by_group_read_only_and_whole():
     groups = [feature.group for feature in features.values()]
     assert list(dict.fromkeys(groups)) == list(GROUPS)
     assert groups == sorted(groups, key=list(GROUPS).index)
-    assert len(features) >= 100
+    assert len(features) >= 126
     assert {feature.unit for feature in features.values()} == set(UNITS)
     with pytest.raises(TypeError):
         features["my_close"] = PLAIN

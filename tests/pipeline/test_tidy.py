@@ -18,16 +18,15 @@ from daybook.pipeline.tidy import sweep, tidy
 NAMES = ["return_1"]
 
 
-def test_features_that_end_before_the_scoring_window_go_and_come_back_when_wanted(tmp_path: Path) -> None:
+def test_features_before_the_scoring_window_go_and_come_back_when_wanted(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "features")
-    bars = [synthetic_bars("BTCUSDT", window_before(date(2026, 1, day), 1), seed=7, timeframe="60m") for day in (8, 9)]
-    tables = [store.table(each, NAMES) for each in bars]
-    old, new = (store.path(each, NAMES) for each in bars)
+    bars = synthetic_bars("BTCUSDT", window_before(date(2026, 1, 15), 45), seed=7, timeframe="60m")
+    table = store.table(bars, NAMES)
+    old, new = (store.path(bars, date(2026, 1, day), NAMES) for day in (7, 8))
     tidy(RunRequest("2026-01-15", Settings(data=tmp_path, runs=tmp_path / "runs", window_days=7)))
     assert not old.exists()
     assert new.exists()
-    again = store.table(bars[0], NAMES)
-    assert again.values.tobytes() == tables[0].values.tobytes()
+    assert store.table(bars, NAMES).values.tobytes() == table.values.tobytes()
     assert old.exists()
 
 

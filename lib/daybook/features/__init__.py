@@ -1,7 +1,8 @@
-"""The catalog of causal features, and the store that keeps them."""
+"""The catalog of causal features, the store that keeps them, and what is fitted to them."""
 
+from daybook.features.context import as_of
 from daybook.features.feature import Feature
 from daybook.features.store import FeatureStore
-from daybook.features.table import FeatureTable, catalog, compute
+from daybook.features.table import FeatureTable, catalog, compute, compute_panel, market_names
 
-__all__ = ["Feature", "FeatureStore", "FeatureTable", "catalog", "compute"]
+__all__ = ["Feature", "FeatureStore", "FeatureTable", "as_of", "catalog", "compute", "compute_panel", "market_names"]

@@ -24,7 +24,11 @@ GROUPS: Mapping[str, str] = MappingProxyType({
     "bar": "Bar shape",
     "session": "Session and calendar",
     "regime": "Regime",
+    "cross": "Cross-coin",
 })
+CROSS = "cross"
+"""The group whose features read several markets at once."""
+
 INPUTS = (*FIELDS, "open_time")
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,39}", re.ASCII)
 
@@ -61,7 +65,7 @@ UNITS: Mapping[str, Unit] = MappingProxyType({
 class Feature:
     """A named causal series: its value at bar t depends on bars up to and including t, and on nothing else.
 
-    inputs: the fields of the bars that it reads.
+    inputs: the fields of the bars that it reads; of every market, where the group is cross-coin.
     warmup: bars before the first defined value. For a recursive filter, whose memory never ends, it is the settling
     length: from there on, values agree to 1e-4 of the feature's typical size whichever bar the series starts at.
     bounds: the closed range of its values, where the formula guarantees one.
@@ -86,6 +90,11 @@ class Feature:
         self._require(bool(self.inputs) and set(self.inputs) <= set(INPUTS), "inputs", self.inputs, ", ".join(INPUTS))
         self._require(self.warmup >= 0, "warmup", self.warmup, "0 or more bars")
         self._require(bool(self.description and self.source), "description and source", "nothing", "one sentence each")
+
+    @property
+    def reads_peers(self) -> bool:
+        """Whether it needs the bars of other markets beside its own: `compute_panel` gives them, `compute` can not."""
+        return self.group == CROSS
 
     def _require(self, holds: bool, field: str, found: object, allowed: str) -> None:
         if not holds:

@@ -8,13 +8,20 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
+from daybook.features.filter_kernel import filtered_probability
 from daybook.features.rolling_kernel import rolling_moments, rolling_rank, rolling_sum
-from daybook.features.series import Series, difference, ratio
+from daybook.features.series import Series, difference, lagged, ratio
 from daybook.features.settling import settling
 from daybook.features.trend import directional_balance, directional_strength
 
 TRENDLESS_ADX = 20.0
 TRENDING_ADX = 25.0
+CALM, WILD = 0.7, 1.8
+"""Volatility of the two states of the switching model, as multiples of the trailing one."""
+
+STAY_CALM, STAY_WILD = 0.99, 0.95
+"""Probability of staying a bar longer. Fixed, not fitted: a fit to the whole sample would know the future."""
+
 _ADX_SETTLED = settling(27, 1.0 / 14, stages=2)
 _WILDER = "Wilder (1978), New Concepts"
 
@@ -59,6 +66,16 @@ def market_state(series: Series, window: int, history: int) -> Floats:
     return state
 
 
+def standardised(series: Series, history: int) -> Floats:
+    """Return over the realised volatility of the `history` bars before it; NaN where those did not move."""
+    return ratio(series.log_return, lagged(series.realised(history), 1))
+
+
+def wild_probability(series: Series, history: int) -> Floats:
+    """Filtered probability of the wild one of two volatility states, each a multiple of the trailing volatility."""
+    return filtered_probability(standardised(series, history), CALM, WILD, STAY_CALM, STAY_WILD)
+
+
 def variance_ratio(series: Series, lag: int, window: int) -> Floats:
     """Variance of `lag`-bar returns over lag times that of one-bar returns: below 1 reverting, above 1 trending."""
     _, slow = rolling_moments(difference(series.log_close, lag), window)
@@ -92,6 +109,11 @@ FEATURES: tuple[Feature, ...] = (
     Feature("market_state", "regime", ("high", "low", "close"), 539, "state",
             "3 x (trend state + 1) + volatility tercile: 0 falling and calm to 8 rising and wild.", "by definition",
             partial(market_state, window=60, history=480), bounds=(0.0, 8.0)),
+    Feature("wild_probability_480", "regime", ("close",), settling(481, 2.0 - STAY_CALM - STAY_WILD), "fraction",
+            f"Filtered probability of the wild state of a two-state Markov-switching volatility: {CALM:g} and {WILD:g} "
+            f"times that of the 480 bars before, staying with {STAY_CALM:g} and {STAY_WILD:g}.",
+            "Hamilton (1989), Econometrica 57", partial(wild_probability, history=480), recursive=True,
+            bounds=(0.0, 1.0)),
     Feature("variance_ratio_5_60", "regime", ("close",), 64, "ratio",
             "Variance of 5-bar returns over five times that of 1-bar returns, 60 bars.",
             "Lo, MacKinlay (1988), Rev. Fin. Studies 1", partial(variance_ratio, lag=5, window=60),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import talib
 
 from daybook.core.arrays import Bools, Floats, Ints
 from daybook.features.errors import FeatureInputError
+from daybook.features.peers import Peers
 from daybook.features.rolling_kernel import rolling_covariance, rolling_max, rolling_moments, rolling_sum
 from daybook.market.bars import FIELDS, Bars
 
@@ -27,13 +28,16 @@ class Series:
     Prices are multiplied by one power of two, which brings the first close to 2**15..2**16 without any rounding:
     TA-Lib takes sums below an absolute 1e-14 for zero, which a coin priced at 1e-6 would meet. Divide by `price_scale`
     to return to quote currency. Features must not write into these arrays.
+    others: bars of other markets on the same timeframe; `peers` shows them on this market's open times.
     Raises FeatureInputError when a price is not finite and positive, or a volume not finite and non-negative.
     """
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: Bars, others: Sequence[Bars] = ()) -> None:
         require_tradable(bars)
         self.length = len(bars)
         self.timeframe = bars.timeframe
+        self.symbol = bars.symbol
+        self.peers = Peers(bars.open_time, others)
         self.open_time: Ints = np.ascontiguousarray(bars.open_time)
         exponent = int(np.frexp(bars.close[0])[1]) if self.length else 0
         self.price_scale = float(np.ldexp(1.0, _TALIB_DIGITS - exponent))

@@ -1,108 +1,188 @@
-"""Feature tables on disk, found again by what they were computed from."""
+"""Features on disk, a file a market and UTC day, found again by what they were computed from."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
 from daybook.core.arrays import Floats32
 from daybook.core.errors import DataError
-from daybook.core.files import read_json, read_parquet, write_json, write_parquet
-from daybook.core.hashing import code_hash, hash_file, hash_json
-from daybook.core.time import day_of
-from daybook.features.table import FeatureTable, catalog, compute, resolve
-from daybook.market.bars import Bars
+from daybook.core.hashing import code_hash, hash_arrays, hash_json
+from daybook.core.time import DAY_MS, Window, day_of, timeframe_ms
+from daybook.features.feature import Feature
+from daybook.features.partitions import read_partition, write_partition
+from daybook.features.series import require_tradable
+from daybook.features.table import (
+    FeatureTable,
+    beside,
+    catalog,
+    fill,
+    market_names,
+    resolve,
+    resolve_market,
+)
+from daybook.features.weeks import Week, weeks
+from daybook.market.bars import FIELDS, Bars
 
 _LOG = logging.getLogger(__name__)
 _HASH_SHOWN = 12
-_WRITING = threading.Lock()
-"""Temporary files are named after the process, so that two threads of one must not write the same table at once."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One UTC day of a table: its bars are at [start, stop); `data` is the hash of all bars its values may use."""
+
+    day: date
+    start: int
+    stop: int
+    data: str
+    ended: bool
 
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """Feature tables below one folder, addressed by content: data hash, code hash of this part, names.
+    """Feature tables below one folder, a day a file, addressed by content: data hash, code hash of this part, names.
 
-    Layout: `v=<code>/symbol=<S>/timeframe=<T>/<first day>_<last day>_<data and names>.parquet`, hive style, so that
-    DuckDB reads all of it at once, and beside each file a JSON sidecar with the full hashes. Days are UTC.
+    Layout: `v=<code>/symbol=<S>/timeframe=<T>/day=<YYYY-MM-DD>/<names>-<data>.parquet`, hive style, so that DuckDB
+    reads all of it at once. A day is kept once it has ended and the warm-up of its week is whole, so that nothing in
+    the store depends on where somebody's bars began; corrected bars replace the day's file. Adding a day computes
+    the warm-up and the week up to that day, never what came before.
     """
 
     root: Path
 
-    def table(self, bars: Bars, names: Iterable[str] | None = None) -> FeatureTable:
-        """The features of these bars, computed at most once for the same bars, code and names.
+    def table(self, bars: Bars, names: Iterable[str] | None = None, *, window: Window | None = None) -> FeatureTable:
+        """What `compute` returns for these bars, to the last bit; days that are stored already are read.
 
-        A subset is served from the full table when that is stored. A file that is damaged, or does not match its
-        sidecar, is reported in the log, computed again and replaced.
+        window: return only the bars that open inside it; earlier bars serve as warm-up. A file that is damaged is
+        reported in the log, computed again and replaced.
         Raises what `compute` raises, and StorageError when the folder can not be written.
         """
-        wanted = tuple(feature.name for feature in resolve(names))
-        if not len(bars) or not wanted:
-            return compute(bars, wanted)
-        for stored_names in dict.fromkeys((wanted, tuple(catalog()))):
-            stored = self._load(bars, stored_names, wanted)
-            if stored is not None:
-                return stored
-        table = compute(bars, wanted)
-        self._save(bars, table)
-        return table
+        return self._table(bars, (), resolve_market(bars, names), window)
 
-    def path(self, bars: Bars, names: Iterable[str] | None = None) -> Path:
-        """Where the table of these bars and names lies, whether or not it exists yet. Bars must not be empty."""
-        key = _key(bars, tuple(feature.name for feature in resolve(names)))
-        first, last = day_of(int(bars.open_time[0])), day_of(int(bars.open_time[-1]))
-        folder = (self.root / f"v={code_hash('features')[:_HASH_SHOWN]}" / f"symbol={quote(bars.symbol, safe='')}"
-                  / f"timeframe={bars.timeframe}")
-        return folder / f"{first}_{last}_{hash_json(key)[:_HASH_SHOWN]}.parquet"
+    def panel(
+        self, bars_by_symbol: Mapping[str, Bars], names: Iterable[str] | None = None, *, window: Window | None = None
+    ) -> dict[str, FeatureTable]:
+        """What `compute_panel` returns for these bars, to the last bit; otherwise as `table`."""
+        chosen = resolve(names)
+        markets = beside(bars_by_symbol).items()
+        return {symbol: self._table(bars, others, chosen, window) for symbol, (bars, others) in markets}
+
+    def path(
+        self, bars: Bars, day: date, names: Iterable[str] | None = None, others: Iterable[Bars] = ()
+    ) -> Path | None:
+        """Where the features of a day lie, whether or not they exist yet; None for a day that can not be kept.
+
+        bars, names, others: as given to `table`, or by `panel` to this market.
+        """
+        peers = tuple(others)
+        chosen = resolve(names) if peers else resolve_market(bars, names)
+        found = (part for week in weeks(bars.open_time) if week.whole for part in _days(bars, peers, week))
+        part = next((part for part in found if part.day == day and part.ended), None)
+        return None if part is None else self._file(bars, part, tuple(feature.name for feature in chosen))
 
     def discard_before(self, day: date) -> int:
-        """Delete the tables of every code version whose last bar lies before this UTC day; how many were deleted."""
-        old = [path for path in self.root.glob("v=*/symbol=*/timeframe=*/*.parquet") if _last_day(path) < day]
-        for path in old:
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink()
-        return len(old)
+        """Delete the files of every code version for days before this UTC day; how many were deleted."""
+        folders = [path for path in self.root.glob("v=*/symbol=*/timeframe=*/day=*") if _day_named(path) < day]
+        files = [file for folder in folders for file in folder.glob("*.parquet")]
+        for file in files:
+            file.unlink(missing_ok=True)
+        for folder in (*folders, *self.root.glob("v=*/symbol=*/timeframe=*"), *self.root.glob("v=*/symbol=*"),
+                       *self.root.glob("v=*")):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        return len(files)
 
-    def _load(self, bars: Bars, stored_names: tuple[str, ...], wanted: tuple[str, ...]) -> FeatureTable | None:
-        path = self.path(bars, stored_names)
-        if not path.exists():
-            return None
-        try:
-            sidecar = read_json(path.with_suffix(".json"))
-            if sidecar != _sidecar(bars, stored_names, path):
-                raise DataError(f"{path}: does not match its sidecar.")
-            columns = read_parquet(path, ["open_time", *wanted])
-        except DataError as error:
-            _LOG.warning("feature table is computed again: %s", error)
-            return None
-        values: Floats32 = np.empty((len(wanted), len(bars)), dtype=np.float32)
-        for row, name in zip(values, wanted, strict=True):
-            row[:] = columns.column(name).to_numpy()
-        return FeatureTable(wanted, bars.open_time, values.T)
+    def _table(
+        self, bars: Bars, others: tuple[Bars, ...], chosen: tuple[Feature, ...], window: Window | None
+    ) -> FeatureTable:
+        for market in (bars, *others):
+            require_tradable(market)
+        span = (window.start_ms, window.end_ms) if window else (0, np.iinfo(np.int64).max)
+        first, last = np.searchsorted(bars.open_time, span).tolist()
+        columns: Floats32 = np.empty((len(chosen), len(bars)), dtype=np.float32)
+        for week in weeks(bars.open_time):
+            if week.stop > first and week.start < last and chosen:
+                self._week(columns, bars, others, chosen, week)
+        names = tuple(feature.name for feature in chosen)
+        return FeatureTable(names, bars.open_time[first:last], columns[:, first:last].T)
 
-    def _save(self, bars: Bars, table: FeatureTable) -> None:
-        path = self.path(bars, table.names)
-        with _WRITING:
-            write_parquet(path, table.to_arrow(), float_encoding=True)
-            write_json(path.with_suffix(".json"), _sidecar(bars, table.names, path))
+    def _week(
+        self, columns: Floats32, bars: Bars, others: tuple[Bars, ...], chosen: tuple[Feature, ...], week: Week
+    ) -> None:
+        """Read the week's stored days into the columns; compute it up to the last missing one and store those."""
+        days = list(_days(bars, others, week)) if week.whole else []
+        missing = [part for part in days if not self._load(columns, bars, part, chosen, bool(others))]
+        if days and not missing:
+            return
+        stop = missing[-1].stop if missing else week.stop
+        fill(columns[:, week.start : stop], bars.rows(week.warm, stop), others, chosen)
+        names = tuple(feature.name for feature in chosen)
+        for part in missing:
+            if part.ended:
+                rows = slice(part.start, part.stop)
+                self._save(bars, part, FeatureTable(names, bars.open_time[rows], columns[:, rows].T))
+
+    def _load(
+        self, columns: Floats32, bars: Bars, part: Partition, chosen: tuple[Feature, ...], with_others: bool
+    ) -> bool:
+        wanted = tuple(feature.name for feature in chosen)
+        everything = tuple(catalog()) if with_others else market_names()
+        for stored in dict.fromkeys((wanted, everything)):
+            path = self._file(bars, part, stored)
+            if not path.is_file():
+                continue
+            try:
+                read_partition(path, _key(part, stored), columns[:, part.start : part.stop], wanted)
+            except DataError as error:
+                _LOG.warning("features of a day are computed again: %s", error)
+                continue
+            return True
+        return False
+
+    def _save(self, bars: Bars, part: Partition, table: FeatureTable) -> None:
+        path = self._file(bars, part, table.names)
+        write_partition(path, table, _key(part, table.names))
+        for outdated in path.parent.glob(f"{path.name.split('-')[0]}-*.parquet"):
+            if outdated.name != path.name:
+                outdated.unlink(missing_ok=True)
+
+    def _file(self, bars: Bars, part: Partition, names: tuple[str, ...]) -> Path:
+        folder = (self.root / f"v={code_hash('features')[:_HASH_SHOWN]}" / f"symbol={quote(bars.symbol, safe='')}"
+                  / f"timeframe={bars.timeframe}" / f"day={part.day}")
+        return folder / f"{hash_json(names)[:_HASH_SHOWN]}-{part.data[:_HASH_SHOWN]}.parquet"
 
 
-def _last_day(path: Path) -> date:
-    return date.fromisoformat(path.name.split("_")[1])
+def _days(bars: Bars, others: tuple[Bars, ...], week: Week) -> Iterator[Partition]:
+    """The UTC days of a week, each with the hash of the bars up to its end, warm-up and other markets included."""
+    time = bars.open_time
+    day = time[week.start : week.stop] // DAY_MS
+    starts = [week.start, *(np.flatnonzero(np.diff(day)) + week.start + 1).tolist(), week.stop]
+    markets = [f"{market.venue}/{market.symbol}/{market.timeframe}" for market in (bars, *others)]
+    used = hash_json([markets, [_rows_hash(market, int(time[week.warm]), int(time[week.start]))
+                                for market in (bars, *others)]])
+    for start, stop in pairwise(starts):
+        end = int(time[start] // DAY_MS + 1) * DAY_MS
+        used = hash_json([used, [_rows_hash(market, int(time[start]), end) for market in (bars, *others)]])
+        ended = stop < len(bars) or int(time[-1]) + timeframe_ms(bars.timeframe) >= end
+        yield Partition(day_of(int(time[start])), start, stop, used, ended)
 
 
-def _key(bars: Bars, names: tuple[str, ...]) -> dict[str, Any]:
-    return {"code": code_hash("features"), "data": bars.data_hash, "names": list(names)}
+def _rows_hash(bars: Bars, start_ms: int, end_ms: int) -> str:
+    part = bars.rows(*np.searchsorted(bars.open_time, [start_ms, end_ms]).tolist())
+    return hash_arrays([part.open_time, *(getattr(part, field) for field in FIELDS)])
 
 
-def _sidecar(bars: Bars, names: tuple[str, ...], path: Path) -> dict[str, Any]:
-    market = {"venue": bars.venue, "symbol": bars.symbol, "timeframe": bars.timeframe, "bars": len(bars)}
-    return _key(bars, names) | market | {"parquet_sha256": hash_file(path)}
+def _key(part: Partition, names: tuple[str, ...]) -> str:
+    return hash_json({"code": code_hash("features"), "data": part.data, "names": list(names)})
+
+
+def _day_named(folder: Path) -> date:
+    return date.fromisoformat(folder.name.removeprefix("day="))

@@ -9,9 +9,14 @@ import talib
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
+from daybook.features.filter_kernel import garch_variance
 from daybook.features.rolling_kernel import rolling_max, rolling_moments, rolling_sum
 from daybook.features.series import Series, lagged, ratio, rolling_mean
 from daybook.features.settling import settling
+
+GARCH_ALPHA = 0.06
+GARCH_BETA = 0.90
+"""Fixed, not fitted, so that nothing later than the bar can have shaped them; the long-run level follows the market."""
 
 _ABOVE_ZERO = (0.0, np.inf)
 _REALISED = "Andersen, Bollerslev, Diebold, Labys (2003), Econometrica 71"
@@ -107,6 +112,12 @@ def smoothed(series: Series, window: int) -> Floats:
     return np.sqrt(np.asarray(talib.EMA(series.squared_return, window)))
 
 
+def garch(series: Series, history: int) -> Floats:
+    """Volatility expected for the next bar by GARCH(1, 1), its long-run variance that of the last `history` bars."""
+    long_run = np.square(series.realised(history))
+    return np.sqrt(garch_variance(series.squared_return, long_run, GARCH_ALPHA, GARCH_BETA))
+
+
 def largest_move(series: Series, window: int) -> Floats:
     """Largest |return| of the window in units of its realised volatility; NaN where nothing moved."""
     return ratio(rolling_max(series.absolute_return, window, 1.0), series.realised(window))
@@ -176,6 +187,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("smoothed_volatility_33", "volatility", ("close",), settling(33, 2.0 / 34), "log return",
             "Exponentially weighted volatility a bar, decay 0.94.", "RiskMetrics (1996), technical document",
             partial(smoothed, window=33), recursive=True, bounds=_ABOVE_ZERO),
+    Feature("garch_480", "volatility", ("close",), settling(480, 1.0 - GARCH_BETA), "log return",
+            f"Volatility a bar expected for the next bar: GARCH(1, 1), alpha {GARCH_ALPHA:g}, beta {GARCH_BETA:g}, "
+            "long-run variance of 480 bars.", "Bollerslev (1986), J. Econometrics 31",
+            partial(garch, history=480), recursive=True, bounds=_ABOVE_ZERO),
     Feature("largest_move_60", "volatility", ("close",), 60, "ratio",
             "Largest absolute return of 60 bars over their realised volatility.", "by definition",
             partial(largest_move, window=60), bounds=_ABOVE_ZERO),

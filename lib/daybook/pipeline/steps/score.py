@@ -79,15 +79,14 @@ def pool_strategies(day: Day) -> dict[str, tuple[PoolMember, Strategy]]:
 
 
 def _refresh_features(day: Day) -> pd.DataFrame:
-    """Compute or reuse the feature tables of every market and timeframe; 1m over the scoring window only."""
+    """Bring every market and timeframe up to date in the store, over the scoring window and the day before it."""
     store = FeatureStore(day.settings.data / "features")
     rows = []
     for timeframe in TIMEFRAMES:
-        for symbol, bars in day.bars[timeframe].items():
-            part = bars.within(day.span(day.settings.window_days + 1)) if timeframe == "1m" else bars
-            table = store.table(part)
+        tables = store.panel(day.bars[timeframe], window=day.span(day.settings.window_days + 1))
+        for symbol, table in tables.items():
             defined = float(np.isfinite(table.values[-1]).mean())  # noqa: PD011 - an array, not a frame
-            rows.append({"symbol": symbol, "timeframe": timeframe, "features": len(table.names), "bars": len(part),
+            rows.append({"symbol": symbol, "timeframe": timeframe, "features": len(table.names), "bars": len(table),
                          "defined_on_last_bar": defined})
     return pd.DataFrame(rows)
 

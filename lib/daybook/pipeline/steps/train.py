@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from daybook.features import FeatureStore
+from daybook.features import compute_panel
 from daybook.models import (
     DayModels,
     LabelSettings,
@@ -69,9 +69,13 @@ def train_request(day: Day) -> TrainRequest:
 
 
 def markets(day: Day) -> list[Market]:
-    """Bars and features of every market on the model timeframe."""
-    store = FeatureStore(day.settings.data / "features")
-    return [Market(bars, store.table(bars)) for bars in day.bars[day.settings.model_timeframe].values()]
+    """Bars of every market on the model timeframe, and its features beside the other markets.
+
+    Computed, not read: the feature store holds the same bits, but a month of a few markets takes longer to read.
+    """
+    bars = day.bars[day.settings.model_timeframe]
+    tables = compute_panel(bars)
+    return [Market(own, tables[symbol]) for symbol, own in bars.items()]
 
 
 def label_settings(day: Day) -> LabelSettings:
