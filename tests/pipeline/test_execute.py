@@ -52,7 +52,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path,
     books.mkdir()
     run.mkdir()
     monkeypatch.setattr(execute, "NOTEBOOKS", books)
-    return books, run, Settings(data=tmp_path / "data", runs=tmp_path / "runs", step_timeout_s=10)
+    return books, run, Settings(data=tmp_path / "data", runs=tmp_path / "runs", step_timeout_s=120)
 
 
 def run_step(run: Path, settings: Settings) -> execute.Executed:
@@ -78,7 +78,6 @@ def test_a_step_with_a_valid_marker_is_done_and_its_figures_are_read(places: tup
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", ["DeadKernelError"]),
         ("import sys; sys.exit(0)", ["before the last cell"]),
         ("pass", ["before the last cell"]),
-        ("import time; time.sleep(60)", ["CellTimeoutError"]),
     ],
 )
 def test_a_step_that_did_not_reach_its_end_fails_and_is_kept(
@@ -181,15 +180,17 @@ def test_a_run_folder_with_braces_spaces_and_accents_is_a_folder_like_any_other(
     run.mkdir()
     monkeypatch.setattr(execute, "NOTEBOOKS", books)
     notebook(books, FINISH)
-    settings = Settings(data=tmp_path / "d {y}", runs=tmp_path / "runs", step_timeout_s=20)
+    settings = Settings(data=tmp_path / "d {y}", runs=tmp_path / "runs")
     assert run_step(run, settings).headline["answer"] == 7.5
 
 
 def test_the_time_limit_is_of_the_whole_notebook(places: tuple[Path, Path, Settings]) -> None:
     books, run, settings = places
     notebook(books, *["import time; time.sleep(4)"] * 4, FINISH)
-    with pytest.raises(StepError, match="CellTimeoutError"):
-        run_step(run, settings)
+    with pytest.raises(StepError, match="CellTimeoutError") as stopped:
+        run_step(run, settings.model_copy(update={"step_timeout_s": 10}))
+    assert str(run / f"{STEP}.ipynb") in str(stopped.value)
+    assert (run / f"{STEP}.ipynb").is_file()
 
 
 @pytest.mark.parametrize(
