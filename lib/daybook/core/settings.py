@@ -81,6 +81,7 @@ TimeframeNames = Annotated[
 ]
 Bps = Annotated[float, BeforeValidator(_refuse_truth), Field(ge=0, le=1000, allow_inf_nan=False)]
 SpreadBps = Annotated[Bps | dict[str, Bps], NoDecode, BeforeValidator(_decode_json)]
+Url = Annotated[str, Field(pattern=r"^https?://[!-~]{1,200}$")]
 Whole = Annotated[int, BeforeValidator(_refuse_truth)]
 Real = Annotated[float, BeforeValidator(_refuse_truth)]
 
@@ -97,7 +98,9 @@ class Settings(BaseSettings):
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
 
-    source: Literal["synthetic", "files"] = Field("synthetic", description="where candles come from")
+    source: Literal["synthetic", "files", "binance", "blofin"] = Field(
+        "synthetic", description="where candles come from"
+    )
     market_mode: Literal["normal", "noise", "planted"] = Field("normal", description="kind of built-in market")
     candles: Path | None = Field(None, description="file or folder of candles that `--source files` imports first")
     venue: str | None = Field(
@@ -112,6 +115,13 @@ class Settings(BaseSettings):
     max_missing: Real = Field(
         0.02, ge=0, le=1, allow_inf_nan=False, description="a window with a larger share of missing bars stops the day"
     )
+    binance_market: Literal["spot", "usdm"] = Field(
+        "spot", description="market of `--source binance`: spot or USD-margined perpetuals"
+    )
+    binance_archive_url: Url = Field("https://data.binance.vision", description="server of Binance's public archive")
+    binance_spot_url: Url = Field("https://data-api.binance.vision", description="server of Binance's spot market data")
+    binance_usdm_url: Url = Field("https://fapi.binance.com", description="server of Binance's USD-M market data")
+    blofin_url: Url = Field("https://openapi.blofin.com", description="server of BloFin's market data")
     anthropic_api_key: SecretStr | None = Field(None, description="key of the Claude API (masked everywhere)")
 
     fee_bps: Real = parameter(5.0, "bps per side", "exchange fee", ge=0, le=1000, allow_inf_nan=False)

@@ -13,6 +13,7 @@ import typer
 from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
+from daybook.pipeline.commands.candles import candles_download
 from daybook.pipeline.folders import RunFolders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -123,6 +124,9 @@ def candles_import(path: Annotated[Path, typer.Argument(help="candle file or fol
         _print_json(report.model_dump(mode="json"))
     else:
         typer.echo(report.summary)
+
+
+candles_app.command("download")(candles_download)
 
 
 @candles_app.command("check")

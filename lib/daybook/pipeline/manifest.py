@@ -26,7 +26,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """30_train needs only 00_score, so it may run beside 10_design and 20_backtest."""
 
-OPERATIONAL = frozenset({"data", "runs", "candles", "jobs", "step_timeout_s", "anthropic_api_key"})
+OPERATIONAL = frozenset({
+    "data", "runs", "candles", "jobs", "step_timeout_s", "anthropic_api_key",
+    "binance_archive_url", "binance_spot_url", "binance_usdm_url", "blofin_url",
+})
 """Settings that can not change a result: they stay out of the settings hash and of the sealed run."""
 
 _VERSIONED = (

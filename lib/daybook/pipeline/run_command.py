@@ -34,7 +34,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="run_daily.py", description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--date", metavar="D", help="research day YYYY-MM-DD; today (UTC) when left out")
-    parser.add_argument("--source", help="synthetic (the built-in market) or files")
+    parser.add_argument("--source", help="synthetic (the built-in market), files, binance or blofin")
     parser.add_argument("--candles", metavar="PATH", type=Path, help="candle file or folder to import first")
     parser.add_argument("--symbols", metavar="A,B", help="markets, separated by commas")
     parser.add_argument("--data", metavar="DIR", type=Path, help="candles, features and the published store")

@@ -23,6 +23,7 @@ from daybook.pipeline.manifest import (
     run_code_hash,
     settings_hash,
 )
+from daybook.pipeline.refresh import refresh_from_exchange
 from daybook.rank import PriorState, prior_state, store_schema
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
     for symbol in settings.symbols:
         costs.spread_of(symbol)  # a market without a spread is refused here, not in the middle of the day
     history = window_before(parse_day(request.day), settings.history_days)
-    venue = refresh_candles(settings, history)
+    venue = refresh_candles(settings, history, staging / "inputs")
     markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
     store = Store(settings.data, store_schema())
     state = prior_state(store, request.day).model_dump(mode="json")
@@ -81,15 +82,20 @@ def seal_scratch(folder: Path, day: str, settings: Settings) -> Sealed:
     from daybook.pipeline.runner import RunRequest
 
     history = window_before(parse_day(day), settings.history_days)
-    venue = refresh_candles(settings, history)
+    venue = refresh_candles(settings, history, folder / "inputs")
     markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
     bars = {"venue": venue, "window": [history.start_ms, history.end_ms], "markets": markets}
     request = RunRequest(day, settings)
     return _written(folder, request, 1, bars, PriorState.empty(day).model_dump(mode="json"))
 
 
-def refresh_candles(settings: Settings, history: Window) -> str:
-    """Bring the candle store up to date for a window and return the venue to read."""
+def refresh_candles(settings: Settings, history: Window, inputs: Path | None = None) -> str:
+    """Bring the candle store up to date for a window and return the venue to read.
+
+    inputs: folder that gets the report of a download.
+    """
+    if settings.source in ("binance", "blofin"):
+        return refresh_from_exchange(settings, history, inputs)
     store = candle_store(settings.data)
     if settings.source == "synthetic":
         venue = synthetic_venue(settings.seed, settings.market_mode)

@@ -1,0 +1,55 @@
+"""Bring the candle store up to date from an exchange before a day begins."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daybook.core.errors import DataError
+from daybook.core.files import write_json
+from daybook.core.settings import Settings
+from daybook.core.time import Window
+from daybook.market import candle_store
+
+if TYPE_CHECKING:
+    from daybook.market.download_report import DownloadReport
+
+REPORT_NAME = "download.json"
+_REASONS_SHOWN = 3
+
+
+def refresh_from_exchange(settings: Settings, history: Window, inputs: Path | None = None) -> str:
+    """Download what the store misses of the window's bars and return their venue; nothing is asked when it is whole.
+
+    inputs: folder that gets the download's report as `download.json`. An exchange that can not be reached leaves the
+    day to what is stored, which its quality check then judges. Raises DataError when a symbol has no bar at all.
+    """
+    from daybook.market.download import DownloadRequest, download_candles
+    from daybook.market.download_sources import open_sources, venue_of_source
+
+    venue = venue_of_source(settings)
+    store = candle_store(settings.data)
+    request = DownloadRequest(settings.symbols, history, int(time.time() * 1000))
+    with open_sources(settings, venue) as sources:
+        report = download_candles(store, sources, request)
+    _say(report)
+    if inputs is not None:
+        write_json(inputs / REPORT_NAME, report.model_dump(mode="json"))
+    for symbol in settings.symbols:
+        if report.failed and not store.open_times(venue, symbol, history).size:
+            raise DataError(f"{symbol} on {venue}: not one bar of the window could be had. {_reasons(report)}")
+    return venue
+
+
+def _reasons(report: DownloadReport) -> str:
+    listed = "; ".join(f"{one.name}: {one.reason}" for one in report.failed[:_REASONS_SHOWN])
+    more = len(report.failed) - _REASONS_SHOWN
+    return listed + (f"; and {more} more" if more > 0 else "")
+
+
+def _say(report: DownloadReport) -> None:
+    lines = [f"candles: {report.summary}"] + ([f"candles: {_reasons(report)}"] if report.failed else [])
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress of a person's command
