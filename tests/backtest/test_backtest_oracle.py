@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from backtest_tapes import bar_window, bars_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,6 +56,26 @@ def walk(bars: Bars, bits: Any, window: Any, stops: Stops, costs: Costs, sizing:
 @settings(max_examples=300, deadline=None)
 @given(tapes(), LEVELS, COSTS, SIZES)
 def test_kernel_and_replay_agree_with_the_plain_engine(tape: Any, stops: Stops, costs: Costs, sizing: Sizing) -> None:
+    assert_agreement(tape, stops, costs, sizing)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_long_quiet_stretches_agree_with_the_plain_engine(seed: int) -> None:
+    """Stretches without a signal are passed eight bars at a time, with edges anywhere in and around them."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 160))
+    volatility = rng.choice([0.0005, 0.003, 0.03])
+    close = 100 * np.exp(np.cumsum(rng.normal(0, volatility, count) + rng.choice([0, 0.5, -0.5]) * volatility))
+    first = np.concatenate(([100.0], close[:-1])) * (1 + rng.normal(0, volatility / 5, count))
+    up, down = np.abs(rng.normal(0, volatility / 2, (2, count)))
+    rows = np.column_stack([first, np.maximum(first, close) * (1 + up), np.minimum(first, close) * (1 - down), close])
+    bits = np.where(rng.random(count) < rng.choice([0.01, 0.04, 0.12]), rng.integers(0, 16, count), 0).astype(np.uint8)
+    bits[int(rng.integers(0, min(count, 20)))] = rng.choice([1, 4])
+    stops = Stops(rng.choice([0.0, 0.02, 0.1]), rng.choice([0.0, 0.02, 0.1]), int(rng.choice([0, 0, 7, 8, 16, 33])))
+    assert_agreement((bars_of(rows), bits, None), stops, Costs(1.0, 2.0), Sizing(1000.0, rng.choice([None, 9.0, 90.0])))
+
+
+def assert_agreement(tape: Any, stops: Stops, costs: Costs, sizing: Sizing) -> None:
     bars, bits, window = tape
     oracle = walk(bars, bits, window, stops, costs, sizing)
     expected = metrics_of(oracle)

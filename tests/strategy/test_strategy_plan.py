@@ -140,7 +140,7 @@ def test_a_row_in_use_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = SignalPlan(random_tape(100), memory_bytes=1)
     assert plan.bits(parse_spec({"name": "t", "long_entry": "close > sma(close, 5)", "max_holding": 3})).any()
     with pytest.raises(SpecError, match="more than 3 columns are needed at once"):
-        plan.bits(parse_spec({"name": "t", "long_entry": "sma(high, 6) > sma(open, 6)", "max_holding": 3}))
+        plan.bits(parse_spec({"name": "t", "long_entry": "wma(high, 6) > wma(open, 6)", "max_holding": 3}))
 
 
 def test_output_row_is_reused_when_given() -> None:

@@ -47,6 +47,8 @@ _Held: TypeAlias = tuple[float, float, float, float]
 """What a position is worth, base + signed quantity * price, and the prices (lower, upper) whose touch closes it."""
 _Words: TypeAlias = NDArray[np.uint64]
 """Signal bits, those of a block in one word."""
+_Event: TypeAlias = tuple[int, float, float]
+_Worth: TypeAlias = tuple[float, float]
 
 ROUNDING: Final = 1e-12
 """Profits, deviations and losses up to this fraction of the capital are rounding and count as none."""
@@ -170,25 +172,32 @@ def block_ranges(highs: Floats, lows: Floats, closes: Floats) -> Floats:
 
 
 @_compiled
-def _next_event(bits: Bytes, words: _Words, tape: Tape, bars: tuple[int, int], held: _Held) -> int:
-    """The first of bars [t, end) at which a bit, a level or ruin may change what is held, or `end`."""
+def _next_event(bits: Bytes, words: _Words, tape: Tape, bars: tuple[int, int], held: _Held) -> _Event:
+    """The first of bars [t, end) at which a bit, a level or ruin may change what is held, or `end`.
+
+    With it the lowest and the highest close of the bars before it, inf and -inf where there is none.
+    """
     t, end = bars
     base, signed, lower, upper = held
     lows, highs, closes, ranges = tape[2], tape[1], tape[3], tape[5]
     side = 0 if signed == 0.0 else (1 if signed > 0.0 else -1)
     watch, watch_word, worst = _WATCH[side + 1], _WATCH_WORD[side + 1], ranges[2 if side > 0 else 3]
+    least, most = np.inf, -np.inf
     while t < end:
-        if t % BLOCK == 1 and t + BLOCK <= end:
-            k = t // BLOCK
-            if (words[k] & watch_word) == 0 and (side == 0 or (
-                    ranges[0, k] > lower and ranges[1, k] < upper and base + signed * worst[k] > 0.0)):
-                t += BLOCK
-                continue
+        k = t // BLOCK
+        if (t % BLOCK == 1 and t + BLOCK <= end and (words[k] & watch_word) == 0 and (side == 0 or (
+                ranges[0, k] > lower and ranges[1, k] < upper and base + signed * worst[k] > 0.0))):
+            least = ranges[2, k] if ranges[2, k] < least else least
+            most = ranges[3, k] if ranges[3, k] > most else most
+            t += BLOCK
+            continue
         if (bits[t - 1] & watch) != 0 or (side != 0 and (
                 lows[t] <= lower or highs[t] >= upper or base + signed * closes[t] <= 0.0)):
-            return t
+            return t, least, most
+        least = closes[t] if closes[t] < least else least
+        most = closes[t] if closes[t] > most else most
         t += 1
-    return end
+    return end, least, most
 
 
 @_compiled
@@ -217,22 +226,16 @@ def _power_sums(changes: Floats) -> _Sums:
 
 
 @_compiled
-def _deepen_held(track: _Track, tape: Tape, bars: tuple[int, int], held: _Held) -> _Track:
-    """Follow the drawdown over bars [t, stop) of one position; blocks between peak and trough are passed."""
-    t, stop = bars
-    base, signed = held[0], held[1]
-    closes, ranges = tape[3], tape[5]
-    best, worst = (ranges[3], ranges[2]) if signed > 0.0 else (ranges[2], ranges[3])
-    while t < stop:
-        if t % BLOCK == 1 and t + BLOCK <= stop:
-            k = t // BLOCK
-            low, high = base + signed * worst[k], base + signed * best[k]
-            if high <= track[0] or low >= high * (1.0 - track[2]):
-                track = _deepen(_deepen(track, high), low)
-                t += BLOCK
-                continue
-        track = _deepen(track, base + signed * closes[t])
-        t += 1
+def _deepen_held(track: _Track, closes: Floats, bars: tuple[int, int], held: _Held, worth: _Worth) -> _Track:
+    """Follow the drawdown over bars [start, stop) of one position, worth so much at the least and at the most.
+
+    The extremes tell it where there is no new peak, or where the lowest lies above the trough of the new peak.
+    """
+    least, most = worth
+    if most <= track[0] or least >= most * (1.0 - track[2]):
+        return _deepen(_deepen(track, most), least)
+    for t in range(bars[0], bars[1]):
+        track = _deepen(track, held[0] + held[1] * closes[t])
     return track
 
 
@@ -293,15 +296,14 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
     _record_marks(record, closes, (0, 1), (1.0, 0.0, lower, upper))
     t = 1
     while t <= last:
-        held = (base, signed, lower, upper)
-        bars = (t, _next_event(bits, words, tape, (t, min(last, due)), held))
-        if bars[1] > t:
-            _record_marks(record, closes, bars, held)
-            t = bars[1]
-            if side != 0:
-                _write_changes(changes[moved:], closes, bars, held)
-                track = _deepen_held(track, tape, bars, held)
-                equity, bars_held, moved = base + signed * closes[t - 1], bars_held + t - bars[0], moved + t - bars[0]
+        start, held = t, (base, signed, lower, upper)
+        t, least, most = _next_event(bits, words, tape, (start, min(last, due)), held)
+        _record_marks(record, closes, (start, t), held)
+        if side != 0 and t > start:
+            _write_changes(changes[moved:], closes, (start, t), held)
+            worth = base + signed * (least if side > 0 else most), base + signed * (most if side > 0 else least)
+            track = _deepen_held(track, closes, (start, t), held, worth)
+            equity, bars_held, moved = base + signed * closes[t - 1], bars_held + t - start, moved + t - start
         wanted = wanted_side(bits[t - 1], side)
         reason = _REVERSE if wanted != 0 else _SIGNAL
         if wanted == side and t == due:

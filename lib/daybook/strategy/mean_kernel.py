@@ -8,20 +8,22 @@ the same under every window.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from daybook.core.arrays import Floats, Ints
+from daybook.strategy.bits_kernel import write_windows
 
 
 @dataclass(frozen=True)
 class RunningSums:
     """What the windows over one series share.
 
-    high, low: (T + 1,) the sum of its first t values is high[t] + low[t]; undefined values count as 0.
-    gaps: (G, 2) positions [start, stop) of undefined values. flats: (F, 2) of equal values in a row; levels: (F,) those.
+    high, low: (T,) the sum up to and with bar t is high[t] + low[t]; undefined values count as 0.
+    gaps: (G, 2) positions [start, stop) of undefined values. flats: (F, 2) of values equal in a row; levels: (F,) them.
     """
 
     high: Floats
@@ -30,10 +32,19 @@ class RunningSums:
     flats: Ints
     levels: Floats
 
+    @cached_property
+    def longest_flat(self) -> int:
+        """Equal values in a row, at most; 1 where every value differs from the one before."""
+        return int((self.flats[:, 1] - self.flats[:, 0]).max(initial=1))
+
+    def plain(self, n: int) -> bool:
+        """Whether a window of n values is never undefined once it is full, and never flat."""
+        return self.gaps.size == 0 and self.longest_flat < n
+
 
 def running_sums(x: Floats) -> RunningSums:
     """The sums and the special stretches of a (T,) series."""
-    high, low = np.empty(x.size + 1), np.empty(x.size + 1)
+    high, low = np.empty(x.size), np.empty(x.size)
     defined = np.isfinite(x)
     _accumulate(x if defined.all() else np.where(defined, x, 0.0), high, low)
     flats = _stretches(x[1:] == x[:-1])
@@ -56,8 +67,9 @@ def rolling_sum(sums: RunningSums, n: int, out: Floats) -> None:
 
 def _fill(sums: RunningSums, n: int, scales: tuple[float, float], out: Floats) -> None:
     """scales: what a window's sum, and the value of a flat one, are multiplied by."""
-    _windows(sums.high, sums.low, n, scales[0], out)
-    if sums.flats.size:
+    out[:n - 1] = np.nan
+    write_windows(sums.high, sums.low, n, scales[0], out[n - 1:])
+    if sums.longest_flat >= n:
         _settle_flats(sums.flats, sums.levels, n, scales[1], out)
     if sums.gaps.size:
         _blank_gaps(sums.gaps, n, out)
@@ -73,23 +85,12 @@ def _stretches(mask: NDArray[np.bool_]) -> Ints:
 def _accumulate(x: Floats, high: Floats, low: Floats) -> None:
     """Running sum whose rounding errors, each exact (Knuth's two-sum), are summed beside it."""
     total = lost = 0.0
-    high[0] = low[0] = 0.0
     for t in range(x.size):
         after = total + x[t]
         added = after - total
         lost += (total - (after - added)) + (x[t] - added)
         total = after
-        high[t + 1], low[t + 1] = total, lost
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _windows(high: Floats, low: Floats, n: int, scale: float, out: Floats) -> None:
-    full = max(high.size - n, 0)
-    out[:out.size - full] = np.nan
-    inside = out[out.size - full:]
-    high_now, low_now = high[n:], low[n:]
-    for t in range(full):
-        inside[t] = ((high_now[t] - high[t]) + (low_now[t] - low[t])) * scale
+        high[t], low[t] = total, lost
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -18,6 +18,7 @@ from daybook.strategy.compiled import Strategy, warmup
 from daybook.strategy.errors import SpecError
 from daybook.strategy.fields import FIELDS
 from daybook.strategy.kinds import Kind
+from daybook.strategy.mean_kernel import RunningSums, running_sums
 from daybook.strategy.nodes import Call, Field, Node, Number, Parameter
 from daybook.strategy.operators import REGISTRY, Operator, Prepare, Slot
 from daybook.strategy.program import BITS, Program, compile_conditions
@@ -27,8 +28,12 @@ _FEWEST_ROWS = 192
 """More than one strategy can need at once (four trees of 40 nodes and the bar columns), so no row in use is lost."""
 _MOST_ROWS = 4096
 
+_FUSED = "sma"
+"""Written block by block inside the program where nothing about its series is special, and never stored."""
+_MOST_FUSED = 8
+"""Series whose running sums have rows of their own, the first ones of the arena; means of others are stored columns."""
 _MOST_SHARED = 8
-"""Series whose running sums are held; more would only be averaged by turns."""
+"""Series whose running sums are held for stored columns; more would only be averaged by turns."""
 
 Values = Mapping[str, float]
 
@@ -44,12 +49,13 @@ class SignalPlan:
     def __init__(self, bars: Bars, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self.bars = bars
         rows = memory_bytes // max(8 * len(bars), 1)
-        self._arena = borrow(min(max(rows, _FEWEST_ROWS), _MOST_ROWS), len(bars))
-        self._used = 0
+        self._arena = borrow(min(max(rows, _FEWEST_ROWS), _MOST_ROWS) + 2 * _MOST_FUSED, len(bars))
+        self._used = 2 * _MOST_FUSED
         self._row_of: OrderedDict[Hashable, int] = OrderedDict()
         self._warmup_of: dict[Hashable, int] = {}
         self._pinned: set[Hashable] = set()
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
+        self._running: dict[Hashable, tuple[int, RunningSums]] = {}
         self._programs: dict[str, Program] = {}
 
     def close(self) -> None:
@@ -84,16 +90,37 @@ class SignalPlan:
 
     def _run(self, program: Program, values: Values, bits: Bytes) -> int:
         """Fill bits with what the program stores; returns its warm-up."""
-        rows = np.empty(len(program.columns), np.int64)
-        longest = 0
+        places = np.zeros((len(program.columns), 4), np.int64)
+        longest = fused = 0
         for position, node in enumerate(program.columns):
-            key = self._key(node, values)
-            rows[position] = self._row(node, values, key)
-            longest = max(longest, self._warmup_of[key] + (position in program.crossed))
+            mean = self._fused_mean(node, values) if isinstance(node, Call) and node.operator == _FUSED else None
+            if mean is not None:
+                lag, row, window = mean
+                places[position] = row, row + 1, window, fused
+                fused += 1
+            else:
+                key = self._key(node, values)
+                places[position, 0] = self._row(node, values, key)
+                lag = self._warmup_of[key]
+            longest = max(longest, lag + (position in program.crossed))
         constants = np.array([number if isinstance(number, float) else number_value(number, values)
                               for number in program.numbers], dtype=np.float64)
-        run_program(program.code, rows, constants, self._arena, longest, bits)
+        run_program(program.code, places, constants, self._arena, longest, bits)
         return longest
+
+    def _fused_mean(self, node: Call, values: Values) -> tuple[int, int, int] | None:
+        """(warm-up, row of the running sum, window) of a mean that needs no column, or None."""
+        series, number = node.arguments
+        key, window = self._key(series, values), int(number_value(number, values))
+        if key not in self._running:
+            if len(self._running) == _MOST_FUSED:
+                return None
+            row = 2 * len(self._running)
+            sums = running_sums(self._arena[self._row(series, values, key)])
+            self._arena[row], self._arena[row + 1] = sums.high, sums.low
+            self._running[key] = row, sums
+        row, sums = self._running[key]
+        return (window - 1, row, window) if sums.plain(window) else None
 
     def _key(self, node: Node, values: Values) -> Hashable:
         """What a tree is under these values: equal keys mean equal columns, whatever the parameters are called."""
@@ -135,7 +162,8 @@ class SignalPlan:
         else:
             oldest = next(iter(self._row_of), None)
             if oldest is None or oldest in self._pinned:
-                raise SpecError(f"{self.bars.name}: more than {self._arena.shape[0]} columns are needed at once. "
+                raise SpecError(f"{self.bars.name}: more than {self._arena.shape[0] - 2 * _MOST_FUSED} columns are "
+                                "needed at once. "
                                 "Raise memory_bytes or split the expression.")
             row = self._row_of.pop(oldest)
             del self._warmup_of[oldest]
