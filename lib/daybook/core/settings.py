@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     binance_spot_url: Url = Field("https://data-api.binance.vision", description="server of Binance's spot market data")
     binance_usdm_url: Url = Field("https://fapi.binance.com", description="server of Binance's USD-M market data")
     blofin_url: Url = Field("https://openapi.blofin.com", description="server of BloFin's market data")
+    costs: Literal["settings", "measured"] = Field(
+        "settings", description="fills pay spread_bps as set, or what `daybook execution measure` found by that day"
+    )
     anthropic_api_key: SecretStr | None = Field(None, description="key of the Claude API (masked everywhere)")
 
     fee_bps: Real = parameter(5.0, "bps per side", "exchange fee", ge=0, le=1000, allow_inf_nan=False)

@@ -12,6 +12,7 @@ from daybook.core.files import read_json
 from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.core.store import Store
+from daybook.pipeline.costs import data_hash_of
 from daybook.pipeline.folders import RunFolders, run_id, split_run_id
 from daybook.pipeline.manifest import (
     Manifest,
@@ -101,8 +102,7 @@ def _require_sealed_inputs(staging: Path, sealed: Sealed) -> None:
     found = {
         "run.json": read_json(inputs / "run.json") == sealed.model_dump(mode="json"),
         "state.json": hash_json(read_json(inputs / "state.json")) == sealed.state_hash,
-        "bars.json": hash_json({name: market["data_hash"] for name, market in bars["markets"].items()})
-        == sealed.data_hash,
+        "bars.json": data_hash_of(bars) == sealed.data_hash,
     }
     changed = [name for name, intact in found.items() if not intact]
     if changed:

@@ -14,6 +14,7 @@ from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
 from daybook.pipeline.commands.candles import candles_download
+from daybook.pipeline.commands.execution import execution_app
 from daybook.pipeline.folders import RunFolders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -23,6 +24,7 @@ strategies_app = typer.Typer(no_args_is_help=True, help="Strategy specs.")
 app.add_typer(runs_app, name="runs")
 app.add_typer(candles_app, name="candles")
 app.add_typer(strategies_app, name="strategies")
+app.add_typer(execution_app, name="execution")
 
 Config = Annotated[Path | None, typer.Option("--config", help="settings file (TOML) instead of daybook.toml")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="folder of the executed days")]

@@ -19,6 +19,7 @@ from daybook.core.settings import Settings, load_settings, parse_parameter
 from daybook.core.time import DAY_MS, TIMEFRAMES, Window, day_start_ms, parse_day
 from daybook.execution import Costs
 from daybook.market import Bars, read_bars
+from daybook.pipeline.costs import sealed_costs
 from daybook.pipeline.manifest import Sealed, artefact_hashes
 from daybook.rank import PriorState
 
@@ -57,8 +58,8 @@ class Day:
 
     @cached_property
     def costs(self) -> Costs:
-        """Fee and spread of this run."""
-        return Costs(fee_bps=self.settings.fee_bps, spread_bps=self.settings.spread_bps)
+        """Fee, spread and slippage of this run, as set or as measured at or before its day."""
+        return sealed_costs(self.folder, self.settings, self.inputs)
 
     @cached_property
     def state(self) -> PriorState:

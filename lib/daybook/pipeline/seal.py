@@ -15,6 +15,7 @@ from daybook.core.time import Window, parse_day, utc_text, window_before
 from daybook.execution import Costs
 from daybook.market import CandleStore, StoredMarket, candle_store, check_store, import_candles, read_bars
 from daybook.market.synthetic import synthetic_bars, synthetic_venue
+from daybook.pipeline.costs import data_hash_of, seal_costs
 from daybook.pipeline.folders import run_id
 from daybook.pipeline.manifest import (
     Sealed,
@@ -56,6 +57,7 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
 
 def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, Any], state: dict[str, Any]) -> Sealed:
     settings = request.settings
+    bars = bars | seal_costs(staging / "inputs", settings, request.day, bars["venue"])
     sealed = Sealed(
         run_id=run_id(request.day, number),
         day=request.day,
@@ -66,7 +68,7 @@ def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, An
         changed_parameters=list(request.changed_parameters),
         settings_hash=settings_hash(settings),
         code_hash=run_code_hash(),
-        data_hash=hash_json({symbol: market["data_hash"] for symbol, market in bars["markets"].items()}),
+        data_hash=data_hash_of(bars),
         state_hash=hash_json(state),
         synthetic_label=_MODE_LABELS[settings.market_mode] if settings.source == "synthetic" else None,
         versions=package_versions(),

@@ -12,7 +12,7 @@ from daybook.core.settings import PARAMETERS, parameter_unit
 from daybook.models import ModelScorecard
 from daybook.pipeline.day import Day
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
-from daybook.pipeline.steps.findings import headline, notices, questions, shown
+from daybook.pipeline.steps.findings import cost_warnings, headline, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
 from daybook.pipeline.steps.train import model_row
 from daybook.rank import PoolMember, ScoreResult, noise_best_sharpe
@@ -54,7 +54,7 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
         ensembles=ensembles,
         trials=trials,
         data_quality=quality,
-        warnings=notices(quality, models),
+        warnings=(*cost_warnings(day), *notices(quality, models)),
         archive=_archive(ranking),
         focus=questions(strategies, quality, models),
         curves=_curves(day, ranking),

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from daybook.models.registry import SUSPECT_ACCURACY
+from daybook.pipeline.costs import cost_notices
 from daybook.pipeline.day import Day
 from daybook.pipeline.steps.rank import Ranking
 from daybook.rank.gates import GateRules
@@ -63,6 +64,12 @@ def _told(day: Day) -> str:
         return ""
     changed = [f"{name} = {shown(day.sealed.settings[name])}" for name in day.sealed.changed_parameters]
     return f"Re-run with {', '.join(changed) or 'the same parameters'}: "
+
+
+def cost_warnings(day: Day) -> tuple[Notice, ...]:
+    """What a reader must know of measured costs; nothing where the costs are as set."""
+    return tuple(Notice(where="execution costs", message=message, severity="info")
+                 for message in cost_notices(day.costs, day.settings))
 
 
 def notices(quality: tuple[QualityRow, ...], models: tuple[ModelRow, ...]) -> tuple[Notice, ...]:
