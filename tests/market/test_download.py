@@ -252,6 +252,28 @@ def test_a_short_file_that_was_completed_later_is_taken_in_by_a_recheck(place: P
     assert (again.fetched, again.new, again.short) == (1, 1440 - 230, ())
 
 
+@pytest.mark.shared
+def test_row_23_a_day_published_anew_is_a_revision_that_past_days_do_not_see(place: Place, shared_data: Path) -> None:
+    recorded = shared_data / "raw_binance_archive/spot_daily_zip/1m/BTCUSDT-1m-2023-03-20.zip"
+    place.exchange.serve_archive(recorded)
+    place.download(MARCH, MARCH + DAY_MS, now_ms=MARCH + 2 * DAY_MS)
+    before = place.store.read(SPOT, "BTCUSDT")
+    text = zipfile.ZipFile(recorded).read("BTCUSDT-1m-2023-03-20.csv").split(b"\n")
+    cells = text[95].split(b",")
+    cells[3] = b"%.8f" % (float(cells[3]) - 13.89)
+    text[95] = b",".join(cells)
+    file = day_file(SPOT, "BTCUSDT", date(2023, 3, 20))
+    serve(place.exchange, zipped(b"\n".join(text), "BTCUSDT-1m-2023-03-20.csv"), file)
+    report = place.download(MARCH, MARCH + DAY_MS, now_ms=LATER, recheck=True)
+    assert (report.revised, report.duplicates, report.conflicts) == (1, 1439, 0)
+    assert "1 revised bars" in report.summary
+    now = place.store.read(SPOT, "BTCUSDT")
+    assert now.low[95] == pytest.approx(before.low[95] - 13.89)
+    assert place.store.read(SPOT, "BTCUSDT", known_before=LATER - 1).data_hash == before.data_hash
+    (revision,) = place.store.revisions(SPOT, "BTCUSDT").known_at.tolist()
+    assert revision == LATER
+
+
 def test_a_venue_without_archive_is_asked_over_rest_for_each_hole(place: Place) -> None:
     place.store.write("blofin_swap", "BTCUSDT", [SourceRows("before", rows(minutes(1440, MARCH + DAY_MS)))])
     place.rest.rows = rows(minutes(3 * 1440, MARCH))

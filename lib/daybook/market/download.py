@@ -254,7 +254,8 @@ class _Download:
 
     def _write(self, parts: list[SourceRows]) -> None:
         if any(len(part.rows) for part in parts):
-            self.tally.add(self.store.write(self.sources.venue, self.symbol, parts))
+            counts = self.store.write(self.sources.venue, self.symbol, parts, known_at=self.request.now_ms)
+            self.tally.add(counts)
 
     def _step(self, name: str) -> None:
         with self._lock:

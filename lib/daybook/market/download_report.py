@@ -31,8 +31,9 @@ class DownloadReport(_Record):
 
     fetched: archive files that came over the network; present: used as they lay here. pending: not published yet.
     absent: long past and not in the archive, so the market was not traded then. requested: spans asked over REST.
-    conflicts: bars that arrived with other values than stored. stale: an exchange could not be reached or has banned
-    us, so what is stored may be older than what there is.
+    revised: bars that arrived with other values than stored; both are kept, and past days still see the old ones.
+    conflicts: bars of which one download brought several versions; the first one stands. stale: an exchange could not
+    be reached or has banned us, so what is stored may be older than what there is.
     """
 
     venue: str
@@ -51,6 +52,7 @@ class DownloadReport(_Record):
     duplicates: int = 0
     conflicts: int = 0
     quarantined: int = 0
+    revised: int = 0
     stale: bool = False
 
     @property
@@ -60,7 +62,7 @@ class DownloadReport(_Record):
             "files fetched": self.fetched, "files here already": self.present, "spans over REST": self.requested,
             "not published yet": len(self.pending), "not in the archive": len(self.absent), "short": len(self.short),
             "failed": len(self.failed), "new bars": self.new, "known bars": self.duplicates,
-            "conflicting bars": self.conflicts, "quarantined bars": self.quarantined,
+            "revised bars": self.revised, "conflicting bars": self.conflicts, "quarantined bars": self.quarantined,
         }
         found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing was missing"
         stale = "; STALE: an exchange could not be reached" if self.stale else ""

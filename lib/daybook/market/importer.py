@@ -248,4 +248,6 @@ def _market(entry: ImportedFile) -> tuple[str, str]:
 
 
 def _totals(written: Sequence[_Written]) -> dict[str, int]:
-    return {field.name: sum(getattr(one.counts, field.name) for one in written) for field in fields(WriteCounts)}
+    """The counts of WriteCounts that an import can have: a file never revises a stored bar."""
+    names = [field.name for field in fields(WriteCounts) if field.name != "revised"]
+    return {name: sum(getattr(one.counts, name) for one in written) for name in names}

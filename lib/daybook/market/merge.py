@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from daybook.market.rows import CandleRows, joined, same_values
 
-NEW, DUPLICATE, CONFLICTING = 0, 1, 2
+NEW, DUPLICATE, CONFLICTING, REVISED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Merged:
     """What a merge leaves.
 
     rows: the bars to keep, sorted, one for each open time. status: (N,) uint8 for each arriving row, in its order:
-    NEW, DUPLICATE or CONFLICTING. changed: whether rows differ from the stored ones.
+    NEW, DUPLICATE or CONFLICTING (REVISED where the store then takes it for a revision). changed: whether rows differ
+    from the stored ones.
     """
 
     rows: CandleRows

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daybook.core.arrays import Ints
+from daybook.core.arrays import Bools, Ints
 from daybook.core.errors import DataError
 from daybook.core.files import read_parquet, write_atomic
 from daybook.market.bars import FIELDS
@@ -24,13 +24,15 @@ _SCHEMA = pa.schema([
 _ENCODING = dict.fromkeys(_TIMES, "DELTA_BINARY_PACKED") | dict.fromkeys(FIELDS, "BYTE_STREAM_SPLIT")
 
 
-def write_month(path: Path, rows: CandleRows) -> None:
+def write_month(path: Path, rows: CandleRows, known_at: tuple[Ints, Bools] | None = None) -> None:
     """Write a month of usable bars, sorted, one for each open time; equal rows give equal bytes.
 
-    known_at (ms UTC at which a bar published late became known) is null: these bars were known at their close.
+    known_at: (T,) int64 ms UTC at which a revised bar's values became known, and (T,) bool where that is so; null
+    elsewhere, for bars that were known at their close.
     """
     columns = [pa.array(getattr(rows, name)) for name in _SCHEMA.names[:-1]]
-    table = pa.table([*columns, pa.nulls(len(rows), pa.int64())], schema=_SCHEMA)
+    known = pa.nulls(len(rows), pa.int64()) if known_at is None else pa.array(known_at[0], mask=~known_at[1])
+    table = pa.table([*columns, known], schema=_SCHEMA)
     write_atomic(path, lambda temporary: pq.write_table(
         table, temporary, compression="zstd", compression_level=1, use_dictionary=False, column_encoding=_ENCODING))
 

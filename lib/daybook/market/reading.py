@@ -22,7 +22,8 @@ def read_bars(data: Path, symbol: str, timeframe: str, window: Window, *, venue:
     """Bars of one market that lie wholly inside the window, aggregated from the stored 1-minute bars.
 
     data: the data folder; its candle store is `candles` in it. A bar that would begin before the window or end after
-    it is left out, so nothing from beyond the window is seen. Missing minutes stay missing (see `aggregate`).
+    it is left out, so nothing from beyond the window is seen; neither is a value that an exchange gave after the
+    window's end, where it had given another before. Missing minutes stay missing (see `aggregate`).
     Raises MissingCandlesError when the market or window has none (what is there is named), UsageError for an unknown
     timeframe or an ill-formed symbol or venue.
     """
@@ -30,7 +31,7 @@ def read_bars(data: Path, symbol: str, timeframe: str, window: Window, *, venue:
     store = candle_store(data)
     start, end = -(-window.start_ms // length_ms) * length_ms, window.end_ms // length_ms * length_ms
     whole = Window(start, end) if end > start else None
-    bars = store.read(venue, symbol, whole) if whole else None
+    bars = store.read(venue, symbol, whole, known_before=window.end_ms) if whole else None
     if bars is None or not len(bars):
         raise MissingCandlesError(_what_is_there(store, venue, symbol, timeframe, window))
     return aggregate(bars, timeframe)

@@ -2,6 +2,7 @@
 
     <root>/venue=binance_spot/symbol=BTCUSDT/month=2023-03/bars.parquet
     <root>/_quarantine/venue=.../symbol=.../month=.../rows.parquet
+    <root>/_revisions/venue=.../symbol=.../month=.../rows.parquet   (bars that came again with other values)
 
 Only 1-minute bars are stored; every longer bar is aggregated from them. Files are whole or absent, one process at a
 time writes a market, and readers need no lock.
@@ -22,10 +23,20 @@ from daybook.core.arrays import Ints
 from daybook.core.errors import DataError, LockedError, StorageError
 from daybook.core.time import MINUTE_MS, Window
 from daybook.market.bars import Bars
-from daybook.market.merge import CONFLICTING, DUPLICATE, NEW, Merged, merge
+from daybook.market.merge import CONFLICTING, DUPLICATE, NEW, REVISED, Merged, merge
 from daybook.market.month_file import read_month, read_open_times, write_month
 from daybook.market.names import require_symbol, require_venue
 from daybook.market.quarantine import Quarantined, read_quarantine, united, write_quarantine
+from daybook.market.revisions import (
+    Revisions,
+    as_known,
+    found_revisions,
+    known_since,
+    read_revisions,
+    united_revisions,
+    with_values,
+    write_revisions,
+)
 from daybook.market.rows import CandleRows, distinct, joined, month_name, month_of, normalised, rows_of
 from daybook.market.validity import CONFLICT, OK, REASONS, Codes, defects
 
@@ -44,13 +55,14 @@ class SourceRows:
 
 @dataclass(frozen=True)
 class WriteCounts:
-    """What became of one source's rows: new + duplicates + conflicts + quarantined = rows."""
+    """What became of one source's rows: new + duplicates + conflicts + quarantined + revised = rows."""
 
     rows: int
     new: int
     duplicates: int
     conflicts: int
     quarantined: int
+    revised: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,11 +84,14 @@ class CandleStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def write(self, venue: str, symbol: str, parts: Sequence[SourceRows]) -> list[WriteCounts]:
+    def write(self, venue: str, symbol: str, parts: Sequence[SourceRows], *,
+              known_at: int | None = None) -> list[WriteCounts]:
         """Merge rows into the store and quarantine those that are no usable bars; returns one count for each part.
 
-        Writing the same rows again changes no byte. Raises DataError for an open time that is no time, LockedError
-        when another process holds this market for ten minutes, StorageError when the folder can not be written.
+        A usable row whose open time is stored with other values is quarantined as a conflict; where known_at (ms UTC)
+        says when an exchange gave it, it is a revision: it takes the stored one's place, and both are kept. Writing
+        the same rows again changes no byte. Raises DataError for an open time that is no time, LockedError when
+        another process holds this market for ten minutes, StorageError when the folder can not be written.
         """
         rows = normalised(joined([part.rows for part in parts]))
         _require_times(f"{venue} {symbol}", rows.open_time)
@@ -85,14 +100,14 @@ class CandleStore:
         codes = defects(rows, MINUTE_MS)
         with self.locked(f"{require_venue(venue)}.{require_symbol(symbol)}"):
             self._sweep(venue, symbol)
-            merged, status = self._merge(venue, symbol, rows, codes)
+            merged, status = self._merge(venue, symbol, rows, codes, known_at)
             codes[status == CONFLICTING] = CONFLICT
             refused = np.flatnonzero(codes != OK)
             reasons = np.array(REASONS, dtype=np.str_)[codes[refused]]
             self._quarantine(venue, symbol, Quarantined(rows.take(refused), reasons, sources[origin[refused]]))
             for path, result in merged.items():
                 if result.changed:
-                    write_month(path, result.rows)
+                    self._write_month(path, result.rows)
         return [_counts(codes[origin == number], status[origin == number]) for number in range(len(parts))]
 
     def write_bars(self, bars: Bars) -> WriteCounts:
@@ -101,14 +116,20 @@ class CandleStore:
             raise DataError(f"{bars.name}: the store keeps 1m bars only; longer ones are aggregated from them.")
         return self.write(bars.venue, bars.symbol, [SourceRows("bars", rows_of(bars, MINUTE_MS))])[0]
 
-    def read(self, venue: str, symbol: str, window: Window | None = None) -> Bars:
-        """The 1-minute bars that open inside the window, possibly none; only the months it touches are read."""
-        return self.rows(venue, symbol, window).bars(venue, symbol, "1m")
+    def read(self, venue: str, symbol: str, window: Window | None = None, *, known_before: int | None = None) -> Bars:
+        """The 1-minute bars that open inside the window, possibly none; only the months it touches are read.
 
-    def rows(self, venue: str, symbol: str, window: Window | None = None) -> CandleRows:
+        known_before: ms UTC; revisions that came to be known after it are undone. None: the newest values.
+        """
+        return self.rows(venue, symbol, window, known_before=known_before).bars(venue, symbol, "1m")
+
+    def rows(self, venue: str, symbol: str, window: Window | None = None, *,
+             known_before: int | None = None) -> CandleRows:
         """The same with each bar's own close time."""
         parts = [read_month(path) for path in self._months(self._folder(venue, symbol), "bars.parquet", window)]
         rows = joined(parts)
+        if known_before is not None:
+            rows = as_known(rows, self.revisions(venue, symbol, window), known_before)
         if window is None:
             return rows
         start, stop = np.searchsorted(rows.open_time, [window.start_ms, window.end_ms])
@@ -124,6 +145,12 @@ class CandleStore:
         """The refused rows that open inside the window, sorted."""
         folder = self._folder(venue, symbol, "_quarantine")
         found = united([read_quarantine(path) for path in self._months(folder, "rows.parquet", window)])
+        return found if window is None else found.within(window)
+
+    def revisions(self, venue: str, symbol: str, window: Window | None = None) -> Revisions:
+        """The revisions of bars that open inside the window, by open time."""
+        folder = self._folder(venue, symbol, "_revisions")
+        found = united_revisions([read_revisions(path) for path in self._months(folder, "rows.parquet", window)])
         return found if window is None else found.within(window)
 
     def markets(self) -> tuple[StoredMarket, ...]:
@@ -177,8 +204,8 @@ class CandleStore:
         finally:
             lock.release()
 
-    def _merge(self, venue: str, symbol: str, rows: CandleRows,
-               codes: Codes) -> tuple[dict[Path, Merged], NDArray[np.uint8]]:
+    def _merge(self, venue: str, symbol: str, rows: CandleRows, codes: Codes,
+               known_at: int | None) -> tuple[dict[Path, Merged], NDArray[np.uint8]]:
         """The months that usable rows touch, merged; and each row's status (NEW for unusable rows)."""
         status = np.full(len(rows), NEW, dtype=np.uint8)
         usable = np.flatnonzero(codes == OK)
@@ -189,8 +216,28 @@ class CandleStore:
             path = self._folder(venue, symbol) / f"month={month_name(int(month))}" / "bars.parquet"
             stored = read_month(path) if path.exists() else joined([])
             merged[path] = merge(stored, rows.take(members))
+            if known_at is not None:
+                merged[path] = self._revised(path, stored, rows.take(members), merged[path], known_at)
             status[members] = merged[path].status
         return merged, status
+
+    def _revised(self, path: Path, stored: CandleRows, arriving: CandleRows, merged: Merged, known_at: int) -> Merged:
+        """The merge with conflicts taken for revisions, which are written first: a crash then loses neither value."""
+        found, positions = found_revisions(stored, arriving, np.flatnonzero(merged.status == CONFLICTING), known_at)
+        if not len(found):
+            return merged
+        beside = self._revisions_file(path)
+        write_revisions(beside, united_revisions([*([read_revisions(beside)] if beside.exists() else []), found]))
+        status = merged.status.copy()
+        status[positions] = REVISED
+        return Merged(with_values(merged.rows, found.new), status, changed=True)
+
+    def _write_month(self, path: Path, rows: CandleRows) -> None:
+        beside = self._revisions_file(path)
+        write_month(path, rows, known_since(rows.open_time, read_revisions(beside)) if beside.exists() else None)
+
+    def _revisions_file(self, path: Path) -> Path:
+        return self.root / "_revisions" / path.parent.relative_to(self.root) / "rows.parquet"
 
     def _quarantine(self, venue: str, symbol: str, refused: Quarantined) -> None:
         months = month_of(refused.rows.open_time)
@@ -214,7 +261,7 @@ class CandleStore:
 
     def _sweep(self, venue: str, symbol: str) -> None:
         """Remove what a killed writer left; the lock is held, so nobody is writing."""
-        for below in ("", "_quarantine"):
+        for below in ("", "_quarantine", "_revisions"):
             for leftover in self._folder(venue, symbol, below).glob("month=*/.*.tmp"):
                 leftover.unlink(missing_ok=True)
 
@@ -231,6 +278,7 @@ def _counts(codes: Codes, status: NDArray[np.uint8]) -> WriteCounts:
         duplicates=int(np.count_nonzero(usable & (status == DUPLICATE))),
         conflicts=int(np.count_nonzero(codes == CONFLICT)),
         quarantined=int(np.count_nonzero(~usable & (codes != CONFLICT))),
+        revised=int(np.count_nonzero(usable & (status == REVISED))),
     )
 
 
