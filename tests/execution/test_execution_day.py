@@ -121,7 +121,7 @@ def test_the_commands_measure_show_and_roll_back(tmp_path: Path, monkeypatch: py
     for date in ("2024-01-02", "2024-01-03"):
         done = run.invoke(app, ["execution", "measure", "--data", "data", "--date", date])
         assert done.exit_code == 0, done.output
-        assert "1 markets from recorded quotes" in done.output
+        assert "1 market measured from recorded quotes" in done.output
     shown = json.loads(run.invoke(app, ["execution", "show", "--data", "data", "--json"]).output)
     assert shown["date"] == "2024-01-03"
     assert shown["units"]["spread_bps"].startswith("bps of mid")

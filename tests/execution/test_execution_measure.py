@@ -145,7 +145,7 @@ def test_candles_alone_give_an_estimate_that_says_so() -> None:
     assert market.method == "estimated"
     assert set(market.estimates) == {"abdi_ranaldo", "corwin_schultz"}
     assert any("estimated from candles" in note for note in market.notes)
-    assert metrics.source == "0 markets from recorded quotes, 1 estimated from candles"
+    assert metrics.source == "1 market estimated from candles"
     both = measure("2024-01-15", Recordings(quotes=[quotes_of(np.full(600, 4.0))], bars=[bars_of(14 * 1440)]))
     assert market_of(both).method == "quotes"  # quotes outweigh candles of the same market
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from daybook.core.arrays import Floats, Ints
 from daybook.core.errors import DataError
 from daybook.core.hashing import hash_json
 from daybook.core.time import HOUR_MS, Window, day_start_ms, parse_day, utc_text
@@ -122,8 +123,8 @@ def _from_quotes(quotes: Quotes, fills: Fills | None, taker_latency_ms: float) -
 
 def _from_bars(bars: Bars, fills: Fills | None) -> list[_Measured]:
     """The estimate of one market from its candles; nothing where no half hour of them is whole."""
-    samples, edges, estimates = bar_samples(bars)
-    spread = samples.figures["spread_bps"]
+    found = bar_samples(bars)
+    samples, spread = found.samples, found.samples.figures["spread_bps"]
     if not spread.values.size:
         return []
     slippage = latency = None
@@ -134,7 +135,8 @@ def _from_bars(bars: Bars, fills: Fills | None) -> list[_Measured]:
         "venue": bars.venue, "symbol": bars.symbol, "method": "estimated", "slippage_source": slippage,
         "latency_source": latency, "sources": (f"candles {bars.name}",), "observations": len(bars),
         "window": (int(bars.open_time[0]), int(bars.close_time[-1])), "data_hash": bars.data_hash,
-        "estimates": estimates, "volatility_edges": edges, "cells": cells_of(samples),
+        "estimates": found.estimates, "volatility_edges": found.edges, "cells": cells_of(samples),
+        "hours": _hours(found.start_ms, spread),
         "notes": ("the spread is estimated from candles (Abdi-Ranaldo 2017), no quote was seen: an upper bound where "
                   "the spread is small beside a minute's volatility",),
     })
@@ -169,7 +171,7 @@ def _agreed(sources: Sequence[str | None]) -> str | None:
     return next(iter(known)) if len(known) == 1 else next((s for s in ("taker", "feed") if s in known), None)
 
 
-def _hours(times: np.ndarray, spread: Sample) -> tuple[HourSpread, ...]:
+def _hours(times: Floats | Ints, spread: Sample) -> tuple[HourSpread, ...]:
     hour = (times // HOUR_MS % 24).astype(np.int64)
     rows = []
     for at in range(24):
@@ -180,9 +182,10 @@ def _hours(times: np.ndarray, spread: Sample) -> tuple[HourSpread, ...]:
 
 
 def _source(markets: Sequence[MarketMetrics]) -> str:
-    named = [market for market in markets if market.symbol != POOL]
-    measured = sum(market.method == "quotes" for market in named)
-    return f"{measured} markets from recorded quotes, {len(named) - measured} estimated from candles"
+    methods = [market.method for market in markets if market.symbol != POOL]
+    measured = methods.count("quotes")
+    counted = ((measured, "measured from recorded quotes"), (len(methods) - measured, "estimated from candles"))
+    return ", ".join(f"{count} market{'s' * (count > 1)} {text}" for count, text in counted if count)
 
 
 def _nothing(date: str, days: int | None, recordings: Recordings) -> str:

@@ -175,11 +175,24 @@ def _looked_up(times: Floats, volatility: tuple[Ints, Floats] | None) -> Floats:
     return np.where(inside, values[np.clip(at, 0, minutes.size - 1)], np.nan)
 
 
-def bar_samples(bars: Bars) -> tuple[Samples, Edges, dict[str, float]]:
+@dataclass(frozen=True)
+class Estimated:
+    """What candles alone tell: a spread for each half hour, (N,) its start in ms UTC, and each estimator's own word.
+
+    estimates: bps over all the candles, the root of the mean for Abdi-Ranaldo, the mean with negative pairs at 0 for
+    Corwin-Schultz.
+    """
+
+    samples: Samples
+    start_ms: Ints
+    edges: Edges
+    estimates: Mapping[str, float]
+
+
+def bar_samples(bars: Bars) -> Estimated:
     """Spreads estimated from 1-minute candles: one Abdi-Ranaldo estimate for each half hour that is whole enough.
 
-    Returns the samples, the volatility edges, and what each estimator reads from all the candles, in bps: the root of
-    the mean for Abdi-Ranaldo, the mean with negative pairs at 0 for Corwin-Schultz.
+    Only neighbouring bars are compared. A half hour with fewer than 20 such pairs tells nothing.
     """
     adjacent = np.diff(bars.open_time) == MINUTE_MS
     squares = abdi_ranaldo_squares(bars.high, bars.low, bars.close)
@@ -197,4 +210,4 @@ def bar_samples(bars: Bars) -> tuple[Samples, Edges, dict[str, float]]:
     edges = tercile_edges(volatility)
     sample = Sample(estimate, np.ones(estimate.size), session_codes(bars.open_time[at]),
                     volatility_codes(volatility[at], edges))
-    return Samples({"spread_bps": sample}), edges, estimates
+    return Estimated(Samples({"spread_bps": sample}), bars.open_time[at], edges, estimates)
