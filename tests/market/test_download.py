@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_archive_download import serve, zipped
 
+from daybook.core.errors import LockedError
 from daybook.core.time import DAY_MS, MINUTE_MS, Window, day_start_ms
 from daybook.market import CandleStore
 from daybook.market.binance_archive import BinanceArchive, day_file, month_file
@@ -281,6 +282,13 @@ def test_a_venue_without_archive_is_asked_over_rest_for_each_hole(place: Place) 
     report = download_candles(place.store, Sources("blofin_swap", place.rest), request)
     assert place.rest.asked == [Window(MARCH, MARCH + DAY_MS), Window(MARCH + 2 * DAY_MS, MARCH + 3 * DAY_MS)]
     assert report.new == 2 * 1440
+
+
+def test_two_downloads_of_one_venue_never_run_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daybook.market.store.LOCK_TIMEOUT_S", 0.1)
+    with CandleStore(place.store.root).locked(f"download.{SPOT}"), pytest.raises(LockedError, match="another process"):
+        place.download(MARCH, MARCH + DAY_MS)
+    assert place.exchange.asked == []
 
 
 def test_nothing_is_asked_about_the_future(place: Place) -> None:

@@ -272,3 +272,11 @@ def test_credentials_of_the_environment_are_not_sent(exchange: FakeExchange, mon
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with exchange_client(exchange) as client:
         assert client.json(f"{exchange.url}/a") == 1
+
+
+def test_no_cookie_is_kept(exchange: FakeExchange) -> None:
+    exchange.routes["/a"] = Reply(b"1", headers={"Set-Cookie": "visitor=1; Path=/"})
+    with exchange_client(exchange) as client:
+        client.json(f"{exchange.url}/a")
+        client.json(f"{exchange.url}/a")
+        assert len(client._client.cookies) == 0

@@ -3,11 +3,13 @@
 from daybook.market.aggregate import aggregate, aggregate_minutes, incomplete, minutes_present
 from daybook.market.bars import Bars
 from daybook.market.errors import CandleFileError, MissingCandlesError
+from daybook.market.funding import FundingRates, FundingStore, funding_store
 from daybook.market.importer import ImportReport, MarketImport, SkippedFile, import_candles
 from daybook.market.quality import Gap, QualityReport, check_file, check_quality, check_store
 from daybook.market.quotes import QuoteFaults, QuoteFileError, Quotes
 from daybook.market.quotes_reading import quote_files, read_markets, read_quotes
 from daybook.market.reading import candle_store, read_bars
+from daybook.market.revisions import Revisions
 from daybook.market.store import CandleStore, StoredMarket, WriteCounts
 from daybook.market.synthetic import SYNTHETIC_MODES, SYNTHETIC_SYMBOLS, synthetic_bars, synthetic_venue
 
@@ -17,6 +19,8 @@ __all__ = [
     "Bars",
     "CandleFileError",
     "CandleStore",
+    "FundingRates",
+    "FundingStore",
     "Gap",
     "ImportReport",
     "MarketImport",
@@ -25,6 +29,7 @@ __all__ = [
     "QuoteFaults",
     "QuoteFileError",
     "Quotes",
+    "Revisions",
     "SkippedFile",
     "StoredMarket",
     "WriteCounts",
@@ -34,6 +39,7 @@ __all__ = [
     "check_file",
     "check_quality",
     "check_store",
+    "funding_store",
     "import_candles",
     "incomplete",
     "minutes_present",

@@ -99,13 +99,16 @@ def download_candles(store: CandleStore, sources: Sources, request: DownloadRequ
 
     Nothing is ever filled in: a missing day stays missing until an exchange gives it. An exchange that can not be
     reached does not raise; the report is then `stale`. Raises UsageError for a market the exchange does not know,
-    DataError or StorageError when the store can not be read or written.
+    LockedError when another process downloads from this venue for ten minutes, DataError or StorageError when the
+    store can not be read or written.
     """
     end = min(request.window.end_ms, request.now_ms // MINUTE_MS * MINUTE_MS)
     tally = _Tally()
     if end > request.window.start_ms:
-        for symbol in request.symbols:
-            _Download(store, sources, request, Window(request.window.start_ms, end), symbol, tally, progress).run()
+        window = Window(request.window.start_ms, end)
+        with store.locked(f"download.{sources.venue}"):  # two at once would write into each other's partial files
+            for symbol in request.symbols:
+                _Download(store, sources, request, window, symbol, tally, progress).run()
     counts = {item.name: getattr(tally.counts, item.name) for item in fields(WriteCounts)}
     return DownloadReport(
         venue=sources.venue, symbols=request.symbols, start_ms=request.window.start_ms, end_ms=request.window.end_ms,
