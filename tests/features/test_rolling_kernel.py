@@ -13,6 +13,7 @@ from daybook.features.rolling_kernel import (
     rolling_moments,
     rolling_rank,
     rolling_sum,
+    unchanged,
 )
 
 windows = st.integers(1, 25)
@@ -86,3 +87,12 @@ def test_variance_of_a_narrow_band_far_from_zero_keeps_its_digits():
     _, variance = rolling_moments(small + 2.0**20, 50)
     _, expected = rolling_moments((small + 2.0**20) - 2.0**20, 50)
     np.testing.assert_allclose(variance[49:], expected[49:], rtol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(0, 1)), max_size=60), windows)
+def test_prices_are_unchanged_where_the_highest_is_the_lowest(drawn, window):
+    low = np.array([price for price, _ in drawn], dtype=np.float64)
+    high = low + np.array([extra for _, extra in drawn], dtype=np.float64)
+    expected = rolling_max(high, window, 1.0) == rolling_max(low, window, -1.0)
+    np.testing.assert_array_equal(unchanged(high, low, window), expected)

@@ -2,7 +2,11 @@
 
 from daybook.features.context import as_of
 from daybook.features.feature import Feature
+from daybook.features.normaliser import Normaliser
 from daybook.features.store import FeatureStore
 from daybook.features.table import FeatureTable, catalog, compute, compute_panel, market_names
 
-__all__ = ["Feature", "FeatureStore", "FeatureTable", "as_of", "catalog", "compute", "compute_panel", "market_names"]
+__all__ = [
+    "Feature", "FeatureStore", "FeatureTable", "Normaliser", "as_of", "catalog", "compute", "compute_panel",
+    "market_names",
+]

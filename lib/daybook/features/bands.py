@@ -8,8 +8,8 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_moments, rolling_sum
-from daybook.features.series import Series, lagged, ratio
+from daybook.features.rolling_kernel import ratio, rolling_moments, rolling_sum
+from daybook.features.series import Series, lagged
 from daybook.features.settling import settling
 
 _BOLLINGER = "Bollinger (2001), Bollinger on Bollinger Bands; as TA-Lib BBANDS"

@@ -8,8 +8,8 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_sum
-from daybook.features.series import Series, lagged, ratio
+from daybook.features.rolling_kernel import ratio, rolling_sum
+from daybook.features.series import Series, lagged
 
 _CANDLE = "Nison (1991), Japanese Candlestick Charting Techniques"
 

@@ -13,8 +13,8 @@ import numpy as np
 from daybook.core.arrays import Bools, Floats
 from daybook.features.feature import CROSS, Feature
 from daybook.features.peers import LEADER, present_mean
-from daybook.features.rolling_kernel import rolling_covariance, rolling_moments, rolling_sum
-from daybook.features.series import Series, difference, lagged, ratio, rolling_correlation
+from daybook.features.rolling_kernel import ratio, rolling_covariance, rolling_moments, rolling_sum
+from daybook.features.series import Series, difference, lagged, rolling_correlation
 
 _LEAST_VARIANCE = 1e-24
 """A variance of log returns below this is rounding of equal prices, not movement."""

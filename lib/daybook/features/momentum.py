@@ -9,8 +9,8 @@ import talib
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_sum
-from daybook.features.series import Series, lagged, ratio, rolling_correlation, rolling_mean
+from daybook.features.rolling_kernel import ratio, rolling_sum, unchanged
+from daybook.features.series import Series, lagged, rolling_correlation, rolling_mean
 from daybook.features.settling import settling
 
 STREAK_CAP = 10
@@ -23,7 +23,7 @@ def relative_strength(series: Series, window: int) -> Floats:
 
 def _relative_strength(series: Series, window: int) -> Floats:
     values: Floats = np.asarray(talib.RSI(series.close, window))
-    values[rolling_sum(series.absolute_return, window) == 0.0] = np.nan
+    values[unchanged(series.close, series.close, window + 1)] = np.nan
     return values
 
 

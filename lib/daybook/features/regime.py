@@ -9,8 +9,8 @@ import numpy as np
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
 from daybook.features.filter_kernel import filtered_probability
-from daybook.features.rolling_kernel import rolling_moments, rolling_rank, rolling_sum
-from daybook.features.series import Series, difference, lagged, ratio
+from daybook.features.rolling_kernel import ratio, rolling_moments, rolling_rank, rolling_sum
+from daybook.features.series import Series, difference, lagged
 from daybook.features.settling import settling
 from daybook.features.trend import directional_balance, directional_strength
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_max, rolling_moments
-from daybook.features.series import Series, difference, lagged, ratio, rolling_mean
+from daybook.features.rolling_kernel import ratio, rolling_max, rolling_moments
+from daybook.features.series import Series, difference, lagged, rolling_mean
 
 _DEFINITION = "by definition"
 

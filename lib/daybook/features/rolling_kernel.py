@@ -13,7 +13,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from daybook.core.arrays import Floats
+from daybook.core.arrays import Bools, Floats
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """(T,) numerator / denominator, NaN where the denominator is 0: one pass where numpy takes three."""
+    out = np.empty(denominator.size)
+    for i in range(denominator.size):
+        out[i] = numerator[i] / denominator[i] if denominator[i] != 0.0 else np.nan
+    return out
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def unchanged(high: Floats, low: Floats, window: int) -> Bools:
+    """(T,) whether every high and low of the last `window` bars is one and the same price; no NaN allowed."""
+    out = np.zeros(high.size, dtype=np.bool_)
+    run = 0
+    for i in range(high.size):
+        if high[i] != low[i]:
+            run = 0
+        elif i > 0 and run > 0 and high[i] == high[i - 1]:
+            run += 1
+        else:
+            run = 1
+        out[i] = run >= window
+    return out
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

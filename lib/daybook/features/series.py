@@ -10,12 +10,19 @@ import talib
 from daybook.core.arrays import Bools, Floats, Ints
 from daybook.features.errors import FeatureInputError
 from daybook.features.peers import Peers
-from daybook.features.rolling_kernel import rolling_covariance, rolling_max, rolling_moments, rolling_sum
+from daybook.features.rolling_kernel import (
+    ratio,
+    rolling_covariance,
+    rolling_max,
+    rolling_moments,
+    rolling_sum,
+    unchanged,
+)
 from daybook.market.bars import FIELDS, Bars
 
 _TALIB_DIGITS = 16
 _SHARED_ARRAYS = 16
-"""Intermediates kept at a time: features that share one stand near each other, and a year of minutes is 4 MB each."""
+"""Intermediates kept at a time: features that share one stand near each other, and so many fit a processor's cache."""
 
 _LEAST_PRICE = float(np.nextafter(0.0, 1.0))
 _LEAST_DEVIATION = 1e-12
@@ -128,7 +135,7 @@ class Series:
 
     def flat(self, window: int) -> Bools:
         """Where every price of the window is the same; false before the first whole window."""
-        still: Bools = self.highest(window) == self.lowest(window)
+        still: Bools = unchanged(self.high, self.low, window)
         return still
 
 
@@ -148,28 +155,25 @@ def require_tradable(bars: Bars) -> None:
 
 def difference(values: Floats, lag: int) -> Floats:
     """values[t] - values[t - lag]; the first `lag` are NaN."""
-    out = np.full(values.size, np.nan)
+    out = np.empty(values.size)
+    out[:lag] = np.nan
     np.subtract(values[lag:], values[:-lag], out=out[lag:])
     return out
 
 
 def lagged(values: Floats, lag: int) -> Floats:
     """values[t - lag]; the first `lag` are NaN."""
-    out = np.full(values.size, np.nan)
+    out = np.empty(values.size)
+    out[:lag] = np.nan
     out[lag:] = values[:-lag]
-    return out
-
-
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """numerator / denominator, NaN where the denominator is 0."""
-    out = np.full(denominator.size, np.nan)
-    np.divide(numerator, denominator, out=out, where=denominator != 0.0)
     return out
 
 
 def rolling_mean(values: Floats, window: int) -> Floats:
     """Mean of each window."""
-    return rolling_sum(values, window) / window
+    mean = rolling_sum(values, window)
+    mean /= window
+    return mean
 
 
 def rolling_deviation(values: Floats, window: int) -> Floats:

@@ -8,8 +8,8 @@ exchange holidays and Tokyo's lunch break are not known here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from functools import partial
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,9 +41,12 @@ class Session:
 
     def times(self, open_time: Ints) -> tuple[Ints, Ints]:
         """(N,) opening and (N,) closing times, int64 ms UTC, of every session that matters to these bars."""
+        first = day_of(int(open_time[0])) - timedelta(days=_DAYS_SEARCHED)
+        return self._between(first, day_of(int(open_time[-1])) + timedelta(days=1))
+
+    @lru_cache(maxsize=64)  # noqa: B019 - the sessions are module constants
+    def _between(self, day: date, last: date) -> tuple[Ints, Ints]:
         zone = ZoneInfo(self.zone)
-        day = day_of(int(open_time[0])) - timedelta(days=_DAYS_SEARCHED)
-        last = day_of(int(open_time[-1])) + timedelta(days=1)
         pairs: list[tuple[int, int]] = []
         while day <= last:
             if day.weekday() < 5:
@@ -81,12 +84,22 @@ def _latest(series: Series, session: Session) -> tuple[Ints, Ints, Ints]:
 
 def phase(series: Series, period_ms: int, *, cosine: bool) -> Floats:
     """Sine or cosine of the place of the bar's open in a period that starts at 1970-01-01 00:00 UTC."""
-    return _wave((series.open_time % period_ms) * (2.0 * np.pi / period_ms), cosine)
+    minute, whole = _minutes(series)
+    if not whole:
+        return _wave((series.open_time % period_ms) * (2.0 * np.pi / period_ms), cosine)
+    table = _wave(np.arange(0, period_ms, MINUTE_MS) * (2.0 * np.pi / period_ms), cosine)
+    return np.asarray(table[minute.astype(np.int32) % np.int32(period_ms // MINUTE_MS)])
+
+
+def _minutes(series: Series) -> tuple[Floats, bool]:
+    """Minutes since 1970 of each open time, and whether all are whole ones."""
+    minute = series.shared("minute", lambda: np.floor(series.open_time / MINUTE_MS))
+    return minute, bool(np.all(minute * MINUTE_MS == series.open_time))
 
 
 def weekday_phase(series: Series, *, cosine: bool) -> Floats:
     """Sine or cosine of the UTC weekday, Monday at 0."""
-    return _wave(weekday(series) * (2.0 * np.pi / 7.0), cosine)
+    return _wave(np.arange(7) * (2.0 * np.pi / 7.0), cosine)[weekday(series)]
 
 
 def _wave(angle: NDArray[np.floating[Any]], cosine: bool) -> Floats:

@@ -9,8 +9,8 @@ import talib
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_covariance, rolling_sum
-from daybook.features.series import Series, lagged, ratio, rolling_deviation, rolling_mean
+from daybook.features.rolling_kernel import ratio, rolling_covariance, rolling_sum
+from daybook.features.series import Series, lagged, rolling_deviation, rolling_mean
 from daybook.features.settling import settling
 
 _AVERAGE = "by definition; TA-Lib EMA"

@@ -10,8 +10,8 @@ import talib
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
 from daybook.features.filter_kernel import garch_variance
-from daybook.features.rolling_kernel import rolling_max, rolling_moments, rolling_sum
-from daybook.features.series import Series, lagged, ratio, rolling_mean
+from daybook.features.rolling_kernel import ratio, rolling_max, rolling_moments, rolling_sum
+from daybook.features.series import Series, lagged, rolling_mean
 from daybook.features.settling import settling
 
 GARCH_ALPHA = 0.06

@@ -8,8 +8,8 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
-from daybook.features.rolling_kernel import rolling_covariance, rolling_moments, rolling_sum
-from daybook.features.series import Series, lagged, ratio, rolling_mean
+from daybook.features.rolling_kernel import ratio, rolling_covariance, rolling_moments, rolling_sum
+from daybook.features.series import Series, lagged, rolling_mean
 
 _DEFINITION = "by definition"
 _CORWIN_SCHULTZ_K = 3.0 - 2.0 * np.sqrt(2.0)
