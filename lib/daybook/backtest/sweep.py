@@ -116,7 +116,8 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
             last = first + len(batch)
             for slot, row in enumerate(batch):
                 job = plan.jobs[row]
-                bits[slot, :len(tape)] = signals.bound_bits(job.strategy, job.params, history)[tape.start:]
+                signals.bound_bits(job.strategy, job.params, history)
+                bits[slot, :len(tape)] = history[tape.start:]
                 levels[first + slot] = kernel_levels(job.strategy.bound_stops(job.params))
             run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
     return len(tape), out

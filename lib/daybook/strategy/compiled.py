@@ -118,11 +118,14 @@ class Strategy:
 
     def bound_stops(self, values: Mapping[str, float]) -> Stops:
         """`stops` for all parameters' values as `bind` returned them, which are not checked again."""
-        def bound(stop: str) -> float:
-            value = getattr(self.spec, stop)
-            return values[value] if isinstance(value, str) else float(value or 0.0)
+        loss, profit, holding = (values[source] if isinstance(source, str) else source for source in self._stop_sources)
+        return Stops(loss, profit, int(holding))
 
-        return Stops(bound("stop_loss"), bound("take_profit"), int(bound("max_holding")))
+    @cached_property
+    def _stop_sources(self) -> tuple[float | str, ...]:
+        """For each stop its parameter or its constant."""
+        given = (getattr(self.spec, stop) for stop in _STOPS)
+        return tuple(value if isinstance(value, str) else float(value or 0.0) for value in given)
 
     def warmup(self, params: Mapping[str, float] | None = None) -> int:
         """Bars at the start of a history on which no signal is given. Raises SpecError as bind does."""
