@@ -15,6 +15,7 @@ from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
 from daybook.pipeline.commands.candles import candles_download
 from daybook.pipeline.commands.execution import execution_app
+from daybook.pipeline.commands.features import features_app
 from daybook.pipeline.folders import RunFolders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -25,6 +26,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(candles_app, name="candles")
 app.add_typer(strategies_app, name="strategies")
 app.add_typer(execution_app, name="execution")
+app.add_typer(features_app, name="features")
 
 Config = Annotated[Path | None, typer.Option("--config", help="settings file (TOML) instead of daybook.toml")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="folder of the executed days")]
