@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,16 @@ def test_the_backtester_pays_the_measured_costs() -> None:
     constant = simulate_bits(bits, bars, None, Costs(5.0, 4.0))  # a Monday and a Tuesday, when the market is 4 bps
     assert (paid.total_return, paid.costs_paid) == pytest.approx((constant.total_return, constant.costs_paid))
     assert paid.costs_paid == pytest.approx(2 * (5e-4 + 2e-4), rel=0.02)
+
+
+def test_costs_are_those_of_the_bars_given_however_many_were_priced_before() -> None:
+    costs = MeasuredCosts(metrics=WEEK, venue="binance_usdm")
+    for start in range(40):  # more than are kept, each gone before the next: ids are used again
+        bars = bars_of(30, start_ms=NEXT_MONDAY + start * 6 * 3_600_000)
+        np.testing.assert_array_equal(costs.side_cost(bars), replace(costs).side_cost(bars))
+    assert len(costs._kept) <= 16
+    with pytest.raises(ValueError, match="read-only"):
+        costs.side_cost(bars)[0] = 0.0
 
 
 def test_a_mean_of_slippage_below_zero_is_never_a_gift() -> None:

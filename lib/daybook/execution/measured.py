@@ -20,6 +20,7 @@ from daybook.market.bars import Bars
 
 _BPS = 1e-4
 Level = Literal["mean", "p50", "p90"]
+_MOST_KEPT = 16
 LEVELS: tuple[Level, ...] = ("mean", "p50", "p90")
 
 
@@ -38,6 +39,8 @@ class MeasuredCosts(Costs):
     decision_ms: float = 0.0
     latency_budget_ms: float = math.inf
     factor: float = 1.0
+    _kept: dict[int, tuple[Bars, tuple[Floats, Floats, Floats]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,18 +81,18 @@ class MeasuredCosts(Costs):
 
     def half_spread(self, bars: Bars) -> Floats:
         """Half the measured spread at each bar: (T,) float64 fraction of the mid price, no NaN."""
-        return self._by_state(bars, "spread_bps", self.level) / 2 * _BPS
+        return self._priced(bars)[0]
 
     def slippage(self, bars: Bars) -> Floats:
         """Slippage beyond the touch at each bar: (T,) float64 fraction, 0 where it was never measured.
 
         A mean below 0 counts as 0: that prices improved on a taker who decided at random promises a strategy nothing.
         """
-        return self._by_state(bars, "slippage_touch_bps", "p90" if self.late else self.level) * _BPS
+        return self._priced(bars)[1]
 
     def side_cost(self, bars: Bars) -> Floats:
-        """Half the spread and the slippage of each bar: (T,) float64 fraction, no NaN."""
-        return self.half_spread(bars) + self.slippage(bars)
+        """Half the spread and the slippage of each bar: (T,) float64 fraction, no NaN, read-only."""
+        return self._priced(bars)[2]
 
     def scaled(self, factor: float) -> MeasuredCosts:
         """The same model with every cost multiplied."""
@@ -118,14 +121,28 @@ class MeasuredCosts(Costs):
                 said.append(f"{symbol}: slippage is unmeasured, only the spread is charged")
         return said
 
-    def _by_state(self, bars: Bars, name: Figure, level: Level) -> Floats:
+    def _priced(self, bars: Bars) -> tuple[Floats, Floats, Floats]:
+        """Half spread, slippage and their sum; kept for the bars asked for last, since a day asks for them often."""
+        kept = self._kept.get(id(bars))
+        if kept is not None and kept[0] is bars:  # an id may be used again once its bars are gone
+            return kept[1]
         market = self.market(bars.symbol)
-        names = (*VOLATILITIES, ANY)  # UNKNOWN is -1, so it finds the last column
-        table = np.asarray([[max(self._level(market.figure(name, session, volatility)[0], level), 0.0)
-                             for volatility in names] for session in SESSIONS])
+        session = session_codes(bars.open_time)
         volatility = volatility_codes(bar_volatility(bars), market.volatility_edges)
-        found: Floats = table[session_codes(bars.open_time), volatility]
-        return found
+        half = self._table(market, "spread_bps", self.level)[session, volatility] / 2 * _BPS
+        slippage = self._table(market, "slippage_touch_bps", "p90" if self.late else self.level)[session, volatility]
+        priced = (half, slippage * _BPS, half + slippage * _BPS)
+        for column in priced:
+            column.flags.writeable = False
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()  # one step, so that threads may share the model
+        self._kept[id(bars)] = (bars, priced)
+        return priced
+
+    def _table(self, market: MarketMetrics, name: Figure, level: Level) -> Floats:
+        """(sessions, volatilities + 1) bps, never negative; UNKNOWN is -1 and so finds the last column, any."""
+        return np.asarray([[max(self._level(market.figure(name, session, volatility)[0], level), 0.0)
+                            for volatility in (*VOLATILITIES, ANY)] for session in SESSIONS])
 
     def _level(self, measured: Distribution | None, level: Level) -> float:
         return 0.0 if measured is None else float(getattr(measured, level)) * self.factor
