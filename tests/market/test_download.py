@@ -227,20 +227,23 @@ def test_row_31_a_day_with_a_bad_checksum_comes_over_rest_and_is_reported(place:
 
 
 @pytest.mark.parametrize("body", [
-    day_zip(date(2023, 3, 25)), zipped(b"1,2,3\n", "BTCUSDT-1m-2023-03-20.csv"),
+    day_zip(date(2023, 3, 25)), day_zip(date(2023, 3, 19)), zipped(b"1,2,3\n", "BTCUSDT-1m-2023-03-20.csv"),
     zipped(b"", "BTCUSDT-1m-2023-03-20.csv"), zipped(b"x", "../evil.csv"),
 ])
 def test_row_44_a_file_that_holds_something_else_is_put_aside(place: Place, body: bytes) -> None:
     file = day_file(SPOT, "BTCUSDT", date(2023, 3, 20))
-    if b"2023-03-25" in body:  # another day's bars under this day's name
-        inner = zipfile.ZipFile(io.BytesIO(body)).read("BTCUSDT-1m-2023-03-25.csv")
-        body = zipped(inner, "BTCUSDT-1m-2023-03-20.csv")
+    for other in ("2023-03-25", "2023-03-19"):  # another day's bars under this day's name
+        if other.encode() in body:
+            inner = zipfile.ZipFile(io.BytesIO(body)).read(f"BTCUSDT-1m-{other}.csv")
+            body = zipped(inner, "BTCUSDT-1m-2023-03-20.csv")
+    place.rest.rows = rows(minutes(1440, MARCH))
     serve(place.exchange, body, file)
     report = place.download(MARCH, MARCH + DAY_MS)
     assert len(report.failed) == 1
     assert not place.archive.local(file).exists()
     assert (place.archive.folder / "_quarantine" / f"{file.name}.refused").is_file()
-    assert report.new == 0
+    assert place.rest.asked == [Window(MARCH, MARCH + DAY_MS)]
+    assert report.new == 1440
 
 
 def test_a_short_file_that_was_completed_later_is_taken_in_by_a_recheck(place: Place) -> None:

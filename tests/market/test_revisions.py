@@ -86,11 +86,27 @@ def test_the_same_revision_again_changes_no_byte(store: CandleStore) -> None:
 
 
 def test_a_later_write_to_the_month_keeps_known_at(store: CandleStore) -> None:
+    again(store, 200.0, FIRST, minute=1)
     again(store, 200.0, FIRST)
+    again(store, 300.0, SECOND)
     store.write(*MARKET, [SourceRows("file", rows([candle(JUNE + 60 * MINUTE_MS)]))])
     table = pq.read_table(next(store.root.glob("venue=*/symbol=*/month=*/bars.parquet")), partitioning=None)
-    assert table["known_at"].to_pylist()[3] == FIRST
-    assert table["known_at"].null_count == 10
+    assert table["known_at"].to_pylist()[:4] == [None, FIRST, None, SECOND]
+    assert table["known_at"].null_count == 9
+
+
+def test_a_crash_between_the_two_files_loses_neither_value(store: CandleStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("daybook.market.store.write_month", crash)
+        with pytest.raises(OSError, match="power cut"):
+            again(store, 200.0, FIRST)
+    assert store.read(*MARKET).open[3] == 103.0
+    assert again(store, 200.0, SECOND).revised == 1
+    assert store.read(*MARKET).open[3] == 200.0
+    assert [store.read(*MARKET, known_before=moment).open[3] for moment in (JUNE, SECOND - 1)] == [103.0, 103.0]
 
 
 def test_a_file_import_revises_nothing(store: CandleStore) -> None:

@@ -121,8 +121,9 @@ def check_quality(bars: Bars, window: Window | None = None, *, max_missing: floa
 
 def check_store(store: CandleStore, venue: str, symbol: str, window: Window, *,
                 max_missing: float = MAX_MISSING) -> QualityReport:
-    """Quality of a stored market's 1-minute bars over a window, with the rows that were refused at import."""
-    rows, refused = store.rows(venue, symbol, window), store.quarantined(venue, symbol, window)
+    """Quality of a stored market's 1-minute bars over a window as they were known at its end, with the refused rows."""
+    rows = store.rows(venue, symbol, window, known_before=window.end_ms)
+    refused = store.quarantined(venue, symbol, window)
     return check_rows(rows, Subject(venue, symbol, MINUTE_MS, window, max_missing), refused)
 
 
