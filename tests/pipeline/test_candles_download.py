@@ -92,7 +92,17 @@ def test_funding_comes_where_it_is_asked_for(exchange: FakeExchange, tmp_path: P
     assert (tmp_path / "data/funding/venue=binance_usdm/symbol=BTCUSDT/rates.parquet").is_file()
 
 
+def test_funding_that_can_not_be_had_is_reported_beside_the_candles(exchange: FakeExchange, tmp_path: Path) -> None:
+    exchange.routes["/fapi/v1/fundingRate"] = Reply(b"", 503)
+    done = command(tmp_path, "--venue", "binance_usdm", "--symbols", "BTCUSDT", "--from", "2023-03-20", "--to",
+                   "2023-03-20", "--funding")
+    assert done.exit_code == 3
+    assert "1 not in the archive" in done.stdout
+    assert "failed: BTCUSDT funding: 127.0.0.1" in done.stdout
+
+
 @pytest.mark.parametrize(("more", "words"), [
+    (("--venue", "binance_spot", "--funding"), "binance_usdm or blofin_swap"),
     (("--venue", "kraken_spot"), "binance_spot, binance_usdm, blofin_swap"),
     (("--from", "2023-03-21", "--to", "2023-03-20"), "is after"),
     (("--from", "20 March"), "YYYY-MM-DD"),

@@ -46,20 +46,23 @@ def candles_download(
     now_ms = int(time.time() * 1000)
     window = _window(settings, first, last, now_ms)
     chosen = venue or settings.venue or venue_of_source(settings)
+    if funding and chosen == "binance_spot":
+        raise UsageError("--funding: binance_spot has none. Leave it out, or choose binance_usdm or blofin_swap.")
     request = DownloadRequest(settings.symbols, window, now_ms, recheck)
     with open_sources(settings, chosen) as sources, _progress() as progress:
         report = download_candles(candle_store(settings.data), sources, request, progress)
-        rates = _funding(settings, sources.rest, chosen, window) if funding else {}
+        rates, missed = _funding(settings, sources.rest, chosen, window) if funding else ({}, [])
+    failed = [f"{one.name}: {one.reason}" for one in report.failed] + missed
     if as_json:
-        answer = report.model_dump(mode="json") | ({"funding": rates} if funding else {})
+        answer = report.model_dump(mode="json") | ({"funding": rates, "funding_failed": missed} if funding else {})
         typer.echo(json.dumps(answer, sort_keys=True, indent=2))
     else:
         typer.echo(report.summary)
         _list("short", [f"{one.name}: {one.rows:,} of {one.minutes:,} bars" for one in report.short])
         _list("not published yet", list(report.pending))
-        _list("failed", [f"{one.name}: {one.reason}" for one in report.failed])
+        _list("failed", failed)
         _list("funding", [f"{symbol}: {counts}" for symbol, counts in rates.items()])
-    if report.failed:
+    if failed:
         raise typer.Exit(DataError.exit_code)
 
 
@@ -72,16 +75,22 @@ def _window(settings: Settings, first: str | None, last: str | None, now_ms: int
     return Window(day_start_ms(begin), day_start_ms(end) + DAY_MS)
 
 
-def _funding(settings: Settings, source: Any, venue: str, window: Window) -> dict[str, str]:
-    """Funding rates of every symbol into their store; what came, in words, by symbol."""
+def _funding(settings: Settings, source: Any, venue: str, window: Window) -> tuple[dict[str, str], list[str]]:
+    """Funding rates of every symbol into their store; what came, in words, by symbol, and what could not be had."""
     from daybook.market.funding import funding_store
+    from daybook.market.http_errors import ExchangeError
 
     store = funding_store(settings.data)
-    found = {}
+    found: dict[str, str] = {}
+    missed: list[str] = []
     for symbol in settings.symbols:
-        counts = store.write(venue, symbol, source.funding(symbol, window))
-        found[symbol] = f"{counts.new:,} new, {counts.duplicates:,} known, {counts.conflicts:,} conflicts"
-    return found
+        try:
+            counts = store.write(venue, symbol, source.funding(symbol, window))
+        except ExchangeError as error:
+            missed.append(f"{symbol} funding: {error}")
+        else:
+            found[symbol] = f"{counts.new:,} new, {counts.duplicates:,} known, {counts.conflicts:,} conflicts"
+    return found, missed
 
 
 def _list(title: str, lines: list[str]) -> None:
