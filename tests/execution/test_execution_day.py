@@ -149,7 +149,7 @@ def test_stored_candles_are_estimated_by_the_command(tmp_path: Path) -> None:
 
 
 def test_tables_name_what_each_figure_rests_on() -> None:
-    from daybook.execution.tables import hour_table, market_table, quantile_table, session_table
+    from daybook.execution.tables import hour_table, market_table, session_table
 
     week = week_of_metrics()
     assert market_table(week)["market"].tolist() == ["BTCUSDT on binance_usdm"]
@@ -158,5 +158,5 @@ def test_tables_name_what_each_figure_rests_on() -> None:
     assert set(sessions["session"]) == {"tokyo", "london", "new_york", "off", "weekend"}
     assert (sessions["n"] > 0).all()
     assert hour_table(week)["hour"].tolist() == list(range(24))
-    assert quantile_table(week)["value"].iloc[-1] == pytest.approx(12.0)
-    assert quantile_table(week, "latency_ms").empty
+    assert market_table(week)["spread_p999"].iloc[0] == pytest.approx(12.0)
+    assert market_table(week)["latency_p50"].iloc[0] is None

@@ -44,7 +44,7 @@ def test_kept_costs_are_shown_by_date(tmp_path: Path) -> None:
     assert open_costs(None, str(tmp_path)).metrics.date == "2024-01-20"
     older = open_costs("2024-01-19", str(tmp_path))
     assert older.metrics.date == "2024-01-08"
-    assert "measured on 2024-01-08" in older.headline.verdict
+    assert "kept under 2024-01-08" in older.headline.verdict
     with pytest.raises(UsageError, match="calendar day"):
         open_costs("soon", str(tmp_path))
     with pytest.raises(UsageError, match="list of files"):
@@ -62,9 +62,10 @@ def test_recorded_quotes_are_measured_where_nothing_is_kept(tmp_path: Path) -> N
     pq.write_table(pa.table(columns), folder / "BTCUSDT-quotes.parquet")
     page = open_costs(None, str(tmp_path / "none"), [str(folder), "nowhere"])
     assert page.metrics.date == "2024-01-02"  # the day after the last quote
-    assert page.headline.verdict.startswith("1 market measured from recorded quotes")
+    assert page.headline.verdict == ("The spread of 1 market measured from recorded quotes, read for this page: 4 bps "
+                                     "(BTCUSDT on binance_usdm).")
     assert page.hours["relative"].to_numpy() == pytest.approx([1.0])
-    assert page.tails["relative"].to_numpy() == pytest.approx(np.ones(len(page.tails)))
+    assert page.worst["spread_p999"].to_numpy() == pytest.approx([4.0])
 
 
 def test_without_anything_the_built_in_market_is_estimated_and_says_so(tmp_path: Path) -> None:

@@ -61,17 +61,6 @@ def hour_table(metrics: ExecutionMetrics) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["market", "hour", "n", "mean", "p50", "p90"])
 
 
-def quantile_table(metrics: ExecutionMetrics, figure: str = "spread_bps") -> pd.DataFrame:
-    """One row a market and knot: its inverse CDF, for one of the figures of a cell."""
-    rows = [
-        {"market": market.name, "probability": place, "value": value}
-        for market in _markets(metrics, pools=False)
-        if (measured := getattr(market.cell(ANY, ANY), figure)) is not None
-        for place, value in measured.knots
-    ]
-    return pd.DataFrame(rows, columns=["market", "probability", "value"])
-
-
 def note_table(metrics: ExecutionMetrics) -> pd.DataFrame:
     """One row for each thing to know of a market before its figures are believed."""
     rows = [{"market": market.name, "note": note} for market in _markets(metrics, pools=False) for note in market.notes]

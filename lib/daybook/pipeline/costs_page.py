@@ -13,13 +13,12 @@ from daybook.core.errors import UsageError
 from daybook.core.time import parse_day, window_before
 from daybook.execution import ExecutionMetrics, Recordings, latest_metrics, measure, metrics_dates, metrics_for
 from daybook.execution.metrics import POOL
-from daybook.execution.tables import hour_table, market_table, note_table, quantile_table, session_table
+from daybook.execution.tables import hour_table, market_table, note_table, session_table
 from daybook.pipeline.manifest import NOTEBOOKS
 from daybook.report import FrameStyle, Headline
 
 _PROJECT = NOTEBOOKS.parent
 _BUILT_IN_DAY, _BUILT_IN_SYMBOLS, _BUILT_IN_DAYS, _BUILT_IN_SEED = "2026-01-15", ("BTCUSDT", "ETHUSDT"), 28, 7
-_SHOWN_FROM = 0.5
 _BPS = "bps of mid"
 
 STYLE = FrameStyle(
@@ -52,13 +51,18 @@ class CostsPage:
         """The cheapest and the dearest market, and where all of it comes from."""
         by_spread = self.markets.sort_values("spread_mean")
         low, high = by_spread.iloc[0], by_spread.iloc[-1]
-        verdict = f"{self.metrics.source.capitalize()} ({self.origin}): {_told(low)}"
-        return Headline(verdict=f"{verdict}." if len(by_spread) == 1 else f"{verdict}, {_told(high)}.")
+        spreads = _told(low) if len(by_spread) == 1 else f"from {_told(low)} to {_told(high)}"
+        return Headline(verdict=f"The spread of {self.metrics.source}, {self.origin}: {spreads}.")
 
     @cached_property
     def markets(self) -> pd.DataFrame:
         """One row a market over all its sessions."""
         return market_table(self.metrics)
+
+    @property
+    def worst(self) -> pd.DataFrame:
+        """The markets by their spread in the worst thousandth of the time, widest first."""
+        return self.markets.sort_values("spread_p999", ascending=False)
 
     @cached_property
     def sessions(self) -> pd.DataFrame:
@@ -80,14 +84,6 @@ class CostsPage:
         table = hour_table(self.metrics)
         overall = self.markets.set_index("market")["spread_mean"]
         return table.assign(relative=table["mean"] / table["market"].map(overall))
-
-    @cached_property
-    def tails(self) -> pd.DataFrame:
-        """One row a market and probability above one half, with the spread as a multiple of the market's median."""
-        table = quantile_table(self.metrics)
-        median = self.markets.set_index("market")["spread_p50"]
-        shown = table[(table["probability"] >= _SHOWN_FROM) & (table["market"].map(median) > 0)]
-        return shown.assign(relative=shown["value"] / shown["market"].map(median)).reset_index(drop=True)
 
     @cached_property
     def notes(self) -> pd.DataFrame:
@@ -124,11 +120,11 @@ def open_costs(date: str | None = None, data: str | None = None, quotes: Sequenc
     folder = Path(data) if data is not None else _PROJECT / "data"
     if metrics_dates(folder):
         kept = latest_metrics(folder) if date is None else metrics_for(folder, date)
-        return CostsPage(kept, f"measured on {kept.date}")
+        return CostsPage(kept, f"kept under {kept.date}")
     found = [path for path in (_PROJECT / name for name in quotes) if path.exists()]
     if found:
-        return CostsPage(_measured_now(found, date), "measured for this page from recorded quotes")
-    return CostsPage(_built_in(), "the built-in synthetic market, for show")
+        return CostsPage(_measured_now(found, date), "read for this page")
+    return CostsPage(_built_in(), "on the built-in synthetic market")
 
 
 def _measured_now(paths: list[Path], date: str | None) -> ExecutionMetrics:
@@ -149,4 +145,4 @@ def _built_in() -> ExecutionMetrics:
 
 
 def _told(row: pd.Series) -> str:
-    return f"{row['market']} has a spread of {row['spread_mean']:.3g} bps"
+    return f"{row['spread_mean']:.3g} bps ({row['market']})"
