@@ -27,9 +27,8 @@ def kernel_levels(stops: Stops | None) -> Levels:
     """The stops as the kernel reads them. Raises SignalError for a figure that is not finite or negative."""
     if stops is None:
         return 0.0, 0.0, 0
-    for name in ("stop_loss", "take_profit", "max_holding"):
-        value = getattr(stops, name)
-        if not (math.isfinite(value) and value >= 0):
+    for name, value in vars(stops).items():
+        if not 0.0 <= value < math.inf:
             raise SignalError(f"stops: {name} is {value!r}, allowed is a finite number of at least 0 (0 = off).")
     return float(stops.stop_loss), float(stops.take_profit), int(stops.max_holding)
 

@@ -108,7 +108,7 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
     tape = window_tape(plan.bars[market], costs, window)
     bits = np.empty((min(_BATCH, len(rows)), -(-len(tape) // BLOCK) * BLOCK), dtype=np.uint8)
     history = np.empty(tape.stop, dtype=np.uint8)
-    levels = np.empty((len(rows), 3))
+    levels = np.array([kernel_levels(plan.jobs[row].strategy.bound_stops(plan.jobs[row].params)) for row in rows])
     out = np.empty((len(rows), len(METRICS)))
     with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
         for first in range(0, len(rows), _BATCH):
@@ -118,7 +118,6 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
                 job = plan.jobs[row]
                 signals.bound_bits(job.strategy, job.params, history)
                 bits[slot, :len(tape)] = history[tape.start:]
-                levels[first + slot] = kernel_levels(job.strategy.bound_stops(job.params))
             run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
     return len(tape), out
 

@@ -90,26 +90,28 @@ class SignalPlan:
 
     def _run(self, program: Program, values: Values, bits: Bytes) -> int:
         """Fill bits with what the program stores; returns its warm-up."""
-        places = np.zeros((len(program.columns), 4), np.int64)
+        places: list[tuple[int, int, int, int]] = []
         longest = fused = 0
         for position, node in enumerate(program.columns):
             mean = self._fused_mean(node, values) if isinstance(node, Call) and node.operator == _FUSED else None
             if mean is not None:
-                lag, row, window = mean
-                places[position] = row, row + 1, window, fused
+                row, window = mean
+                lag = window - 1
+                places.append((row, row + 1, window, fused))
                 fused += 1
             else:
                 key = self._key(node, values)
-                places[position, 0] = self._row(node, values, key)
+                places.append((self._row(node, values, key), 0, 0, 0))
                 lag = self._warmup_of[key]
             longest = max(longest, lag + (position in program.crossed))
-        constants = np.array([number if isinstance(number, float) else number_value(number, values)
-                              for number in program.numbers], dtype=np.float64)
-        run_program(program.code, places, constants, self._arena, longest, bits)
+        constants = [number if isinstance(number, float) else number_value(number, values)
+                     for number in program.numbers]
+        run_program(program.code, np.array(places, np.int64), np.array(constants, np.float64), self._arena, longest,
+                    bits)
         return longest
 
-    def _fused_mean(self, node: Call, values: Values) -> tuple[int, int, int] | None:
-        """(warm-up, row of the running sum, window) of a mean that needs no column, or None."""
+    def _fused_mean(self, node: Call, values: Values) -> tuple[int, int] | None:
+        """(row of the running sum, window) of a mean that needs no column, or None."""
         series, number = node.arguments
         key, window = self._key(series, values), int(number_value(number, values))
         if key not in self._running:
@@ -120,7 +122,7 @@ class SignalPlan:
             self._arena[row], self._arena[row + 1] = sums.high, sums.low
             self._running[key] = row, sums
         row, sums = self._running[key]
-        return (window - 1, row, window) if sums.plain(window) else None
+        return (row, window) if sums.plain(window) else None
 
     def _key(self, node: Node, values: Values) -> Hashable:
         """What a tree is under these values: equal keys mean equal columns, whatever the parameters are called."""
