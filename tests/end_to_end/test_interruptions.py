@@ -104,7 +104,7 @@ def test_a_stopped_day_ends_at_once_with_its_kernels_and_can_be_resumed(
         runner.send_signal(number)
         out, err = runner.communicate(timeout=60)
     assert runner.returncode == code, err
-    assert time.monotonic() - stopped < 10
+    assert time.monotonic() - stopped < 30
     answer = json.loads(out)
     assert (answer["status"], answer["exit_code"]) == ("failed", code)
     assert "--resume" in answer["message"]

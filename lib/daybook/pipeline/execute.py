@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -49,6 +50,7 @@ def execute_step(
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
 
     _quiet()
     _clear(folder, step)
@@ -65,7 +67,7 @@ def execute_step(
             progress_bar=False,
             timeout_func=_remaining(settings.step_timeout_s),
             shutdown_kernel="immediate",
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],  # each kernel warns of its own loopback port
+            config=Config({"KernelManager": {"transport": "ipc", "connection_file": str(_connection_file(step))}}),
             resources={"metadata": {"path": str(folder)}},
         )
     except papermill.PapermillExecutionError as error:
@@ -110,6 +112,11 @@ def _is_storage(name: str, text: str) -> bool:
     """Whether what a cell raised says that the disk is full or can not be written."""
     codes = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     return name == StorageError.__name__ or (name == "OSError" and any(f"[Errno {code}]" in text for code in codes))
+
+
+def _connection_file(step: str) -> Path:
+    """A new name for a kernel's sockets in the runtime folder; without one, Jupyter would put them into its own cwd."""
+    return Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"{step[:2]}-{os.urandom(4).hex()}.json"
 
 
 def _clear(folder: Path, step: str) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 
 import daybook
 from daybook.core.parallel import thread_environment, worker_threads
@@ -16,6 +18,8 @@ _PASSED_ON = frozenset({
     "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUTF8", "PYTHONWARNINGS",
 })
 _PASSED_ON_PREFIXES = ("LC_", "NUMBA_", "OPENBLAS_", "MKL_", "OMP_", "KMP_")
+_LONGEST_SOCKET_FOLDER = 80
+"""A socket's path has at most 107 characters, and its name takes 20 of them."""
 _LIBRARY = Path(str(daybook.__file__)).resolve().parents[1]
 
 
@@ -29,6 +33,11 @@ def kernel_environment(settings: Settings) -> Iterator[None]:
     """
     cache = settings.data.resolve() / "cache"
     cache.mkdir(parents=True, exist_ok=True)
+    with _socket_folder(cache) as sockets:
+        yield from _inside(settings, cache, sockets)
+
+
+def _inside(settings: Settings, cache: Path, sockets: Path) -> Iterator[None]:
     before = dict(os.environ)
     kept = {name: value for name, value in before.items() if _passes(name)}
     wanted = thread_environment(worker_threads(settings.jobs)) | {
@@ -38,7 +47,7 @@ def kernel_environment(settings: Settings) -> Iterator[None]:
         "IPYTHONDIR": str(cache / "ipython"),
         "JUPYTER_CONFIG_DIR": str(cache / "jupyter" / "config"),
         "JUPYTER_DATA_DIR": str(cache / "jupyter" / "data"),
-        "JUPYTER_RUNTIME_DIR": str(cache / "jupyter" / "runtime"),
+        "JUPYTER_RUNTIME_DIR": str(sockets),
         "MPLCONFIGDIR": str(cache / "matplotlib"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONHASHSEED": "0",
@@ -51,6 +60,24 @@ def kernel_environment(settings: Settings) -> Iterator[None]:
         yield
     finally:
         _replace_environment(before)
+
+
+@contextmanager
+def _socket_folder(cache: Path) -> Iterator[Path]:
+    """Where kernels and runner talk, through files that only this user can open.
+
+    Loopback ports are picked before they are bound, so that on a busy machine two kernels may pick the same one; a
+    socket file has a name of its own. Its path may have no more than about a hundred characters: below a deep data
+    folder the sockets lie in a temporary folder that is removed at the end.
+    """
+    usual = cache / "jupyter" / "runtime"
+    if len(str(usual)) <= _LONGEST_SOCKET_FOLDER:
+        rmtree(usual, ignore_errors=True)  # what a killed runner left; one runner at a time works here
+        usual.mkdir(parents=True, mode=0o700)
+        yield usual
+        return
+    with TemporaryDirectory(prefix="daybook-") as short:
+        yield Path(short)
 
 
 def _passes(name: str) -> bool:
