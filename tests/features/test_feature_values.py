@@ -249,3 +249,18 @@ def test_a_frozen_market_is_undefined_not_oversold():
             "mfi_14", "volume_ratio_20", "amihud_60", "efficiency_60", "choppiness_14"} <= undefined
     assert table.column("realised_60")[-1] == 0.0
     assert table.column("zero_volume_share_60")[-1] == 1.0
+
+
+def test_rsi_equals_the_worked_example_of_chartschool():
+    """StockCharts' published table of 33 closes (QQQQ, December 2009 on), RSI(14) from the 15th close on."""
+    closes = [
+        44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931,
+        46.0328, 45.6140, 46.2820, 46.2820, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439, 46.2122, 46.2521,
+        45.7137, 46.4515, 45.7835, 45.3548, 44.0288, 44.1783, 44.2181, 44.5672, 43.4205, 42.6628, 43.1314,
+    ]
+    published = [
+        70.53, 66.32, 66.55, 69.41, 66.36, 57.97, 62.93, 63.26, 56.06, 62.38, 54.71, 50.42, 39.99, 41.46,
+        41.87, 45.46, 37.30, 33.08, 37.77,
+    ]
+    unmasked = catalog()["rsi_14"].function(Series(bars_of(closes)))
+    np.testing.assert_allclose(unmasked[14:], published, atol=0.006)

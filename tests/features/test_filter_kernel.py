@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from feature_bars import random_bars
 
@@ -34,6 +35,22 @@ def test_filtered_probabilities_equal_statsmodels_with_the_same_parameters():
     expected = model.filter([STAY_CALM, 1.0 - STAY_WILD, CALM**2, WILD**2]).filtered_marginal_probabilities[:, 1]
     probability = filtered_probability(RETURNS, CALM, WILD, STAY_CALM, STAY_WILD)
     np.testing.assert_allclose(probability, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_features_take_their_scale_from_the_bars_before():
+    """The switching model's from before the newest return, GARCH's long run with it."""
+    bars = random_bars(1_200, seed=2)
+    table = compute(bars, ["wild_probability_480", "garch_480"])
+    returns = pd.Series(np.log(bars.close)).diff()
+    long_run = returns.pow(2).rolling(480).mean()
+    scaled = (returns / np.sqrt(long_run.shift())).to_numpy()
+    expected = filtered_probability(scaled, CALM, WILD, STAY_CALM, STAY_WILD)
+    np.testing.assert_allclose(table.column("wild_probability_480")[700:], expected[700:], rtol=1e-5)
+    variance = long_run.to_numpy().copy()
+    for i in range(481, 1_200):
+        innovation = (1.0 - GARCH_ALPHA - GARCH_BETA) * long_run[i] + GARCH_ALPHA * returns[i] ** 2
+        variance[i] = innovation + GARCH_BETA * variance[i - 1]
+    np.testing.assert_allclose(table.column("garch_480")[600:], np.sqrt(variance[600:]), rtol=1e-5)
 
 
 def test_garch_by_hand_starts_at_the_first_long_run_variance():
