@@ -54,7 +54,7 @@ def write_run(folder: Path, request: RunRequest, sealed: Sealed) -> None:
 @pytest.fixture
 def unfinished(tmp_path: Path) -> tuple[RunRequest, RunFolders, Path]:
     """A request to resume, the runs folder, and the unfinished run in it."""
-    request = RunRequest(DAY, Settings(data=tmp_path / "data", runs=tmp_path / "runs"), (), True)
+    request = RunRequest(DAY, Settings(data=tmp_path / "data", runs=tmp_path / "runs"), True)
     folders = RunFolders(tmp_path / "runs")
     write_run(folders.staging(DAY), request, sealed_run(request))
     return request, folders, folders.staging(DAY)

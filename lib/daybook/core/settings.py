@@ -10,9 +10,9 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +30,7 @@ from daybook.core.time import Timeframe
 ENVIRONMENT_PREFIX = "DAYBOOK_"
 DEFAULT_CONFIG = Path("daybook.toml")
 DOTENV = Path(".env")
+LEAST_DESIGN_DAYS = 7
 
 
 def _split_commas(value: object) -> object:
@@ -145,6 +146,17 @@ class Settings(BaseSettings):
     horizon_bars: Whole = parameter(12, "bars", "how far ahead the models look", ge=1, le=288)
     folds: Whole = parameter(6, "folds", "forward validation folds", ge=2, le=20)
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.source == "synthetic" and (self.candles is not None or self.venue is not None):
+            raise ValueError("candles and venue are read with source = files only; give --source files")
+        if self.history_days < self.window_days + LEAST_DESIGN_DAYS:
+            raise ValueError(
+                f"history_days = {self.history_days} must be at least window_days = {self.window_days} plus "
+                f"{LEAST_DESIGN_DAYS} days on which designs are searched"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -249,7 +261,10 @@ def _names(prefix: str = "") -> str:
 def _explanation(error: ValidationError, sources: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
-        name = str(item["loc"][0]) if item["loc"] else "settings"
+        if not item["loc"]:  # settings that do not fit together
+            lines.append(f"settings: {_allowed(item['msg'])}.")
+            continue
+        name = str(item["loc"][0])
         where = next((source for source, values in sources.items() if name in values), "default")
         if item["type"] == "extra_forbidden":
             lines.append(f"{where}: {name!r} is not a setting. Allowed are {_names()}.")

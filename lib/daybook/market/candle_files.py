@@ -130,7 +130,11 @@ def _parquet_rows(path: Path, length_ms: int) -> CandleRows:
         raise CandleFileError(
             f"{path}: column open_time: found {table['open_time'].null_count} empty values, allowed is none."
         )
-    open_time = milliseconds(path, "open_time", table["open_time"].cast(pa.int64()).to_numpy())
+    try:
+        stamps = table["open_time"].cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise CandleFileError(f"{path}: column open_time: {error}; allowed are whole milliseconds UTC.") from error
+    open_time = milliseconds(path, "open_time", stamps)
     # An empty price becomes NaN, which is quarantined with its reason.
     values = (table[column].cast(pa.float64()).to_numpy() for column in CANDLE_COLUMNS[1:])
     return CandleRows.of(open_time, values, open_time + length_ms)

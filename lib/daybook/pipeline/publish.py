@@ -116,12 +116,13 @@ def run_result(folder: Path) -> RunResult:
     _require_whole(folder, manifest, "Restore them from a backup.")
     sealed = manifest.sealed
     outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
+    venue = read_json(folder / "inputs" / "bars.json")["venue"]
     ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
     return RunResult.model_validate({
         "run_id": sealed.run_id, "day": sealed.day, "number": sealed.number, "parent": sealed.parent,
         "official": sealed.official, "status": manifest.status, "seed": sealed.settings["seed"],
         "source": sealed.settings["source"], "code_hash": sealed.code_hash, "data_hash": sealed.data_hash,
-        "settings_hash": sealed.settings_hash, "facts": {"state_hash": sealed.state_hash},
+        "settings_hash": sealed.settings_hash, "facts": {"state_hash": sealed.state_hash, "venue": venue},
         "trials": tuple(path for path in ledgers if path.is_file()), **outcome,
     })
 

@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     }
     settings = load_settings({**plain, **parameters}, options.config)
     day = parse_day(options.date) if options.date is not None else datetime.now(UTC).date()
-    request = RunRequest(day.isoformat(), settings, tuple(sorted(parameters)), options.resume)
+    request = RunRequest(day.isoformat(), settings, options.resume)
     folder, manifest = run_day(request, _say)
     return run_summary(folder, manifest)
 

@@ -34,11 +34,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a person asked for: the day (ISO), the settings, the parameters changed by `-p`, and whether to resume."""
+    """What a person asked for: the day (ISO), the settings, and whether to resume."""
 
     day: str
     settings: Settings
-    changed_parameters: tuple[str, ...] = ()
     resume: bool = False
 
 

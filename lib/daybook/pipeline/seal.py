@@ -6,30 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, UsageError
 from daybook.core.files import write_json
 from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.core.store import Store
-from daybook.core.time import Window, parse_day, utc_text, window_before
+from daybook.core.time import DAY_MS, Window, parse_day, utc_text, window_before
 from daybook.execution import Costs
 from daybook.market import CandleStore, StoredMarket, candle_store, check_store, import_candles, read_bars
 from daybook.market.synthetic import synthetic_bars, synthetic_venue
 from daybook.pipeline.costs import data_hash_of, seal_costs
-from daybook.pipeline.folders import run_id
+from daybook.pipeline.folders import RunFolders, run_id
 from daybook.pipeline.manifest import (
     Sealed,
     package_versions,
+    read_manifest,
     research_settings,
     run_code_hash,
     settings_hash,
 )
 from daybook.pipeline.refresh import refresh_from_exchange
-from daybook.rank import PriorState, prior_state, store_schema
+from daybook.rank import PriorState, prior_state, store_schema, venue_of
 
 if TYPE_CHECKING:
     from daybook.pipeline.runner import RunRequest
 
+BUILT_IN = "synthetic-"
+"""How the venue names of the built-in market begin."""
+NEWEST_DAY_FACTOR = 5
+"""An exchange's outage of two hours must not stop a day; a feed that ends early must."""
 _MODE_LABELS = {
     "normal": "built-in synthetic market",
     "noise": "built-in synthetic market, pure noise",
@@ -50,27 +55,30 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
     venue = refresh_candles(settings, history, staging / "inputs")
     markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
     store = Store(settings.data, store_schema())
-    state = prior_state(store, request.day).model_dump(mode="json")
+    prior = prior_state(store, request.day)
+    _require_same_venue(store, prior.previous_day, venue)
+    state = prior.model_dump(mode="json")
     bars = {"venue": venue, "window": [history.start_ms, history.end_ms], "markets": markets}
     return _written(staging, request, number, bars, state)
 
 
 def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, Any], state: dict[str, Any]) -> Sealed:
     settings = request.settings
+    parent = None if number == 1 else run_id(request.day, 1)
     bars = bars | seal_costs(staging / "inputs", settings, request.day, bars["venue"])
     sealed = Sealed(
         run_id=run_id(request.day, number),
         day=request.day,
         number=number,
-        parent=None if number == 1 else run_id(request.day, 1),
+        parent=parent,
         official=number == 1,
         settings=research_settings(settings),
-        changed_parameters=list(request.changed_parameters),
+        changed_parameters=_changed(settings, parent),
         settings_hash=settings_hash(settings),
         code_hash=run_code_hash(),
         data_hash=data_hash_of(bars),
         state_hash=hash_json(state),
-        synthetic_label=_MODE_LABELS[settings.market_mode] if settings.source == "synthetic" else None,
+        synthetic_label=_label(bars["venue"]),
         versions=package_versions(),
     )
     write_json(staging / "inputs" / "bars.json", bars)
@@ -91,6 +99,35 @@ def seal_scratch(folder: Path, day: str, settings: Settings) -> Sealed:
     return _written(folder, request, 1, bars, PriorState.empty(day).model_dump(mode="json"))
 
 
+def _label(venue: str) -> str | None:
+    """What every page must say of bars that no exchange printed; it follows the bars."""
+    if not venue.startswith(BUILT_IN):
+        return None
+    mode = venue.removeprefix(BUILT_IN).rsplit("-", 1)[0]
+    return _MODE_LABELS.get(mode, "built-in synthetic market")
+
+
+def _changed(settings: Settings, parent: str | None) -> list[str]:
+    """Research settings that differ from those of the run's parent, or from the defaults where it has none."""
+    own = research_settings(settings)
+    folder = RunFolders(settings.runs).finished(parent) if parent else None
+    known = folder is not None and (folder / "manifest.json").is_file()
+    other = read_manifest(folder).sealed.settings if folder is not None and known else research_settings(Settings())
+    return sorted(name for name, value in own.items() if other.get(name) != value)
+
+
+def _require_same_venue(store: Store, previous_day: str | None, venue: str) -> None:
+    """Pools and forward records of one venue say nothing of another's bars, least of all the built-in market's."""
+    if previous_day is None:
+        return
+    before = store.read(lambda connection: venue_of(connection, previous_day))
+    if before is not None and before != venue:
+        raise DataError(
+            f"venue: the published state of {previous_day} was made on {before}, this day's candles are of {venue}. "
+            "Its pools and evidence do not carry over: choose other --data and --runs folders for this venue."
+        )
+
+
 def refresh_candles(settings: Settings, history: Window, inputs: Path | None = None) -> str:
     """Bring the candle store up to date for a window and return the venue to read.
 
@@ -108,6 +145,8 @@ def refresh_candles(settings: Settings, history: Window, inputs: Path | None = N
     if settings.candles is not None:
         report = import_candles(settings.candles, store, venue=settings.venue, symbols=settings.symbols)
         imported = {market.venue for market in report.markets}
+    if (settings.venue or "").startswith(BUILT_IN):
+        raise UsageError(f"venue: {settings.venue} is the built-in market, which --source synthetic makes.")
     return settings.venue or _only_venue(store, settings.symbols, history, imported)
 
 
@@ -126,7 +165,7 @@ def _refresh_synthetic(store: CandleStore, venue: str, symbol: str, settings: Se
 
 def _only_venue(store: CandleStore, symbols: Sequence[str], history: Window, imported: set[str]) -> str:
     """The one venue, among those just imported if any, that holds every symbol and reaches into the window."""
-    known = [market for market in store.markets() if not imported or market.venue in imported]
+    known = [m for m in store.markets() if (m.venue in imported if imported else not m.venue.startswith(BUILT_IN))]
     markets = {(market.venue, market.symbol): market for market in known}
     venues = sorted({venue for venue, _ in markets})
     holding = [venue for venue in venues if all((venue, symbol) in markets for symbol in symbols)]
@@ -162,12 +201,20 @@ def _nothing_fits(
 def _sealed_market(settings: Settings, venue: str, symbol: str, history: Window) -> dict[str, Any]:
     """Hash and quality of one market's bars. Raises DataError when more than max_missing of them are missing."""
     bars = read_bars(settings.data, symbol, "1m", history, venue=venue)
-    quality = check_store(candle_store(settings.data), venue, symbol, history, max_missing=settings.max_missing)
-    if not quality.ok:
-        raise DataError(
-            f"{quality.summary}. Import the missing days, choose another --date, shorten -p history_days, or raise "
-            f"max_missing (now {settings.max_missing:g})."
-        )
+    store = candle_store(settings.data)
+    quality = check_store(store, venue, symbol, history, max_missing=settings.max_missing)
+    newest = Window(history.end_ms - DAY_MS, history.end_ms)
+    for window, limit in (
+        (history, settings.max_missing),
+        (Window(history.end_ms - settings.window_days * DAY_MS, history.end_ms), settings.max_missing),
+        (newest, min(1.0, NEWEST_DAY_FACTOR * settings.max_missing)),
+    ):
+        found = check_store(store, venue, symbol, window, max_missing=limit)
+        if not found.ok:
+            raise DataError(
+                f"{found.summary}. Import the missing bars, choose another --date, shorten -p history_days, or raise "
+                f"max_missing (now {settings.max_missing:g}; the newest day may miss {NEWEST_DAY_FACTOR} times that)."
+            )
     return {"data_hash": bars.data_hash, "bars": len(bars), "quality": quality.model_dump(mode="json")}
 
 

@@ -7,7 +7,16 @@ from daybook.rank.pool import CAPACITY, KINDS, EvidenceSummary, Kind, Pool, Pool
 from daybook.rank.published import Receipt, content_hash, publish_run, store_schema, verify_trials
 from daybook.rank.result import RunResult, ScoreRow
 from daybook.rank.score import ScoreResult, ScoreRules, equal_capital, noise_best_sharpe, score
-from daybook.rank.state import PriorState, RunRecord, pool_of, prior_state, published_runs, state_before, trial_counts
+from daybook.rank.state import (
+    PriorState,
+    RunRecord,
+    pool_of,
+    prior_state,
+    published_runs,
+    state_before,
+    trial_counts,
+    venue_of,
+)
 from daybook.rank.statistics import effective_trials
 from daybook.rank.update import Archived, Change, PoolRules, PoolUpdate, Rejected, update_pool
 
@@ -17,5 +26,6 @@ __all__ = [
     "RunRecord", "RunResult", "ScoreResult", "ScoreRow", "ScoreRules", "TrialCounts", "TrialLedger", "Verdict",
     "content_hash", "counts", "effective_trials", "empty_pool", "equal_capital", "extend_evidence",
     "first_evidence_day", "noise_best_sharpe", "pool_of", "prior_state", "publish_run", "published_runs",
-    "read_trials", "score", "state_before", "store_schema", "trial_counts", "update_pool", "verdict", "verify_trials",
+    "read_trials", "score", "state_before", "store_schema", "trial_counts", "update_pool", "venue_of",
+    "verdict", "verify_trials",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,13 @@ def state_before(connection: duckdb.DuckDBPyConnection, day: str) -> PriorState:
         trials=_counts(connection, day, previous_day),
         identities=_tried(connection, first, day),
     )
+
+
+def venue_of(connection: duckdb.DuckDBPyConnection, day: str) -> str | None:
+    """The venue whose bars the official run of a day read; None where its record does not say."""
+    found = connection.execute("SELECT facts FROM runs WHERE official AND day = ?", [day]).fetchone()
+    facts: dict[str, Any] = json.loads(found[0]) if found else {}
+    return facts.get("venue")
 
 
 def trial_counts(connection: duckdb.DuckDBPyConnection, day: str) -> TrialCounts:

@@ -74,7 +74,7 @@ def _searched(day: Day, pool: Sequence[Strategy], evaluated: list[Screened]) -> 
         best = best_by_strategy(found)
         return [best[s.identity].result.score if s.identity in best else None for s in strategies]
 
-    known = {member.identity: member.score for member in day.state.pools["strategy"].members}
+    bred_from = scores(pool) if pool else []  # on this span, not their scores on bars that the verdict will use
     symbol = day.settings.symbols[0]
     return propose(DesignRequest(
         score=scores,
@@ -82,7 +82,7 @@ def _searched(day: Day, pool: Sequence[Strategy], evaluated: list[Screened]) -> 
         wanted=wanted(day),
         seed=day.settings.seed,
         stream=day.sealed.day,
-        parents=tuple(Parent(strategy, known[strategy.identity]) for strategy in pool),
+        parents=tuple(Parent(strategy, value) for strategy, value in zip(pool, bred_from, strict=True)),
         known_identities=day.state.identities,
         timeframes=tuple(day.settings.timeframes),
         population=max(day.settings.population, wanted(day)),

@@ -63,7 +63,7 @@ def _told(day: Day) -> str:
     if day.sealed.official:
         return ""
     changed = [f"{name} = {shown(day.sealed.settings[name])}" for name in day.sealed.changed_parameters]
-    return f"Re-run with {', '.join(changed) or 'the same parameters'}: "
+    return f"Re-run with {', '.join(changed) or 'the same settings'}: "
 
 
 def cost_warnings(day: Day) -> tuple[Notice, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from daybook.core.time import DAY_MS, timeframe_ms
 from daybook.features import compute_panel
 from daybook.models import (
     DayModels,
@@ -79,8 +80,9 @@ def markets(day: Day) -> list[Market]:
 
 
 def label_settings(day: Day) -> LabelSettings:
-    """Horizon of this run's labels."""
-    return LabelSettings(horizon=day.settings.horizon_bars)
+    """Horizon of this run's labels; volatility trails over one day of bars, whatever their length."""
+    a_day = DAY_MS // timeframe_ms(day.settings.model_timeframe)
+    return LabelSettings(horizon=day.settings.horizon_bars, volatility_window=a_day)
 
 
 def _cards(trained: DayModels, kind: str) -> list[ModelScorecard]:
