@@ -1,12 +1,13 @@
 """Backtests: from bars to ranking metrics, beside vectorbt, backtesting.py and a C loop, in one process at one time.
 
-    python bench/backtest_bench.py [--sims 100,1000] [--bars 10080] [--rounds 5] [--peers c,vectorbt,backtesting]
+    python bench/backtest_bench.py [--sims 100,1000] [--bars 10080] [--rounds 9] [--peers c,vectorbt,backtesting]
 
 Every engine gets the same bars and parameter sets and returns total return, Sharpe ratio, maximum drawdown, win rate
 and trades. Rounds alternate between engines, and the table gives ratios of the medians: compare those, for nanoseconds
 depend on what else the machine does. Before anything is printed, the engines' results are held against each other.
-Slow engines run a few of the simulations; their figure is per bar and simulation all the same. The last line tells
-whether every case of 100 simulations is at least 30 times as fast as vectorbt; the exit code is 1 if one is not.
+Slow engines run a few of the simulations; their figure is per bar and simulation all the same. Times are processor
+time of this process, with the ratio by the wall clock beside it. The last line tells whether every case of 100
+simulations is at least 30 times as fast as vectorbt by both clocks; the exit code is 1 if one is not.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ RESERVE = 10.0
 TARGET = 30.0
 """Times as fast as vectorbt that a sweep of TARGET_SIMULATIONS has to be."""
 TARGET_SIMULATIONS = 100
-TURN = 0.1
 VECTORBT = "vectorbt (numba)"
 VECTORBT_COLUMNS = 250
 """Columns a call: vectorbt holds 4.3 MB for each."""
@@ -300,35 +300,38 @@ def plain_stops(case: Case, chosen: dict[str, float]) -> bool:
 def measure(case: Case, peers: list[Engine], rounds: int) -> list[dict[str, str]]:
     """Table rows of one case: Daybook first, then each peer."""
     mine = daybook(case)[FIGURES].to_numpy(float)
-    own: list[float] = []
-    spent: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    own: list[tuple[float, float]] = []
+    spent: dict[str, list[tuple[float, float]]] = {peer.name: [] for peer in peers}
     parts = {peer.name: Case(case.strategy, case.bars, case.params[:peer.most]) for peer in peers}
     parity = {peer.name: held_against(peer, parts[peer.name], peer.run(parts[peer.name]), mine) for peer in peers}
     for _ in range(rounds):
         for peer in peers:
             own.append(timed(daybook, case))
             spent[peer.name].append(timed(peer.run, parts[peer.name]))
-    unit = statistics.median(own) / len(case.params) / len(case.bars)
+    mine_ns = nanoseconds(own, case)
     label = {"case": case.strategy.name, "simulations": str(len(case.params))}
-    rows = [label | {"engine": "daybook.backtest.sweep", "ns": f"{unit * 1e9:.1f}", "ratio": "1", "parity": ""}]
+    rows = [label | {"engine": "daybook.backtest.sweep", "ns": f"{mine_ns[0]:.1f}", "ratio": "1", "wall": "1",
+                     "parity": ""}]
     for peer in peers:
-        theirs = statistics.median(spent[peer.name]) / len(parts[peer.name].params) / len(case.bars)
-        rows.append(label | {"engine": peer.name, "ns": f"{theirs * 1e9:.1f}", "ratio": f"{theirs / unit:.2f}"
-                             if theirs < 10 * unit else f"{theirs / unit:.0f}", "parity": parity[peer.name]})
+        theirs_ns = nanoseconds(spent[peer.name], parts[peer.name])
+        ratio, wall = (f"{theirs / ours:.2f}" if theirs < 10 * ours else f"{theirs / ours:.1f}"
+                       for theirs, ours in zip(theirs_ns, mine_ns, strict=True))
+        rows.append(label | {"engine": peer.name, "ns": f"{theirs_ns[0]:.1f}", "ratio": ratio, "wall": wall,
+                             "parity": parity[peer.name]})
     return rows
 
 
-def timed(run: Callable[[Case], object], case: Case) -> float:
-    """Processor seconds of a run, so that a neighbour's turns on a busy machine are nobody's time.
+def nanoseconds(spent: list[tuple[float, float]], case: Case) -> tuple[float, float]:
+    """Medians of processor and wall clock time, in nanoseconds a bar and simulation."""
+    unit = 1e9 / len(case.params) / len(case.bars)
+    return statistics.median(cpu for cpu, _ in spent) * unit, statistics.median(wall for _, wall in spent) * unit
 
-    A short run is repeated until TURN seconds have passed, so that every turn is about as long.
-    """
-    start, runs, spent = time.process_time(), 0, 0.0
-    while spent < TURN:
-        run(case)
-        runs += 1
-        spent = time.process_time() - start
-    return spent / runs
+
+def timed(run: Callable[[Case], object], case: Case) -> tuple[float, float]:
+    """(processor, wall clock) seconds of one run, as a caller would meet it: straight after another engine's."""
+    start, wall = time.process_time(), time.perf_counter()
+    run(case)
+    return time.process_time() - start, time.perf_counter() - wall
 
 
 def held_against(peer: Engine, case: Case, theirs: np.ndarray, mine: np.ndarray) -> str:
@@ -346,12 +349,12 @@ def held_against(peer: Engine, case: Case, theirs: np.ndarray, mine: np.ndarray)
 
 def target_met(rows: list[dict[str, str]], bars: int) -> bool:
     """Print how the cases of the target's size stand to it; without such a case there is nothing to miss."""
-    ratios = {row["case"]: float(row["ratio"]) for row in rows
-              if row["engine"] == VECTORBT and row["simulations"] == str(TARGET_SIMULATIONS)}
-    met = all(ratio >= TARGET for ratio in ratios.values())
-    told = ", ".join(f"{case} {ratio:.0f}x" for case, ratio in ratios.items()) or "not measured"
-    size = f"{TARGET_SIMULATIONS} x {bars:,}"
-    print(f"target >= {TARGET:.0f}x vectorbt at {size}: {'met' if met else 'not met'} ({told})")
+    measured = [row for row in rows if row["engine"] == VECTORBT and row["simulations"] == str(TARGET_SIMULATIONS)]
+    met = all(min(float(row["ratio"]), float(row["wall"])) >= TARGET for row in measured)
+    told = ", ".join(f"{row['case']} {row['ratio']}x by processor time, {row['wall']}x by the wall clock"
+                     for row in measured) or "not measured"
+    size, verdict = f"{TARGET_SIMULATIONS} x {bars:,}", "met" if met else "not met"
+    print(f"target >= {TARGET:.0f}x vectorbt at {size}: {verdict} ({told})")
     return met
 
 
@@ -367,10 +370,11 @@ def main() -> None:
     for strategy in (RSI, MA):
         for count in map(int, chosen.sims.split(",")):
             rows += measure(Case(strategy, bars, parameter_sets(strategy, count)), peers, chosen.rounds)
-    print("| case | simulations | engine | ns per bar and simulation | time / daybook | parity with daybook |")
-    print("|---|---|---|---|---|---|")
+    print("| case | simulations | engine | ns per bar and simulation | time / daybook | by the wall clock | parity |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
-        print("| " + " | ".join(row[key] for key in ("case", "simulations", "engine", "ns", "ratio", "parity")) + " |")
+        cells = [row[key] for key in ("case", "simulations", "engine", "ns", "ratio", "wall", "parity")]
+        print("| " + " | ".join(cells) + " |")
     if not target_met(rows, chosen.bars):
         sys.exit(1)
 
