@@ -27,7 +27,7 @@ def test_complete_table_is_complete() -> None:
     report = check_rows(rows(minutes(60)), SUBJECT)
     assert (report.expected, report.present, report.usable, report.completeness) == (60, 60, 60, 1.0)
     assert (report.verdict, report.ok) == ("complete", True)
-    assert report.summary == ("BTCUSDT 1m on binance_spot: complete, 60 of 60 bars (100.000%; at least 99.0% wanted), "
+    assert report.summary == ("BTCUSDT 1m on binance_spot: complete, 60 of 60 bars (100.000%; at least 98.0% wanted), "
                               "2023-06-01 00:00 UTC to 2023-06-01 01:00 UTC: nothing wrong")
 
 

@@ -20,7 +20,7 @@ from daybook.market.rows import CandleRows, distinct, rows_of
 from daybook.market.store import CandleStore
 from daybook.market.validity import BAD_CLOSE_TIME, OFF_GRID, OK, defects, impossible
 
-MAX_MISSING = 0.01
+MAX_MISSING = 0.02
 """Fraction of a window's bars that may be missing or unusable, where no other limit is given."""
 MAX_GAPS_LISTED = 20
 
