@@ -54,12 +54,12 @@ MOMENTS = [
 ]
 
 
-def steps_done(place: Place, root: Path) -> Place:
+def steps_done(still: Place, root: Path) -> Place:
     """A copy of a place in which every step of the first day is done, and nothing is published."""
     here = Place(root)
-    shutil.copytree(place.data, here.data, ignore=shutil.ignore_patterns("store", ".lock*"))
+    shutil.copytree(still.data, here.data, ignore=shutil.ignore_patterns("store", ".lock*"))
     staging = here.runs / ".staging" / DAY
-    shutil.copytree(place.runs / RUN, staging)
+    shutil.copytree(still.runs / RUN, staging)
     for path in (staging / "publication.json", staging / "report.json", *staging.glob("*.html")):
         path.unlink()
     manifest = json.loads((staging / "manifest.json").read_text())
@@ -74,16 +74,16 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("function", "count", "when"), MOMENTS)
 def test_a_publication_cut_at_any_point_is_finished_by_the_next_start(
-    place: Place, tmp_path: Path, function: str, count: int, when: str
+    still: Place, tmp_path: Path, function: str, count: int, when: str
 ) -> None:
-    here = steps_done(place, tmp_path)
+    here = steps_done(still, tmp_path)
     arguments = here.command(*TINY, "--date", DAY, "--resume")[2:]
     cut = subprocess.run([sys.executable, "-c", CRASHER, function, str(count), when, *arguments],
                          env=here.environment(), cwd=here.root, capture_output=True, check=False)
     assert cut.returncode == -signal.SIGKILL, cut.stderr
     here.day("--date", DAY, "--resume")
-    assert without_timings(here.report(RUN)) == without_timings(place.report(RUN))
-    assert names(here.runs / RUN) == names(place.runs / RUN)
+    assert without_timings(here.report(RUN)) == without_timings(still.report(RUN))
+    assert names(here.runs / RUN) == names(still.runs / RUN)
     assert not [path for path in here.root.rglob(".*.tmp") if "store" not in path.parts]
     assert here.daybook("runs", "list", "--runs", str(here.runs), "--json").stdout.count('"complete"') == 1
 
@@ -130,10 +130,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_two_dates_begun_out_of_order_do_not_block_each_other(place: Place, tmp_path: Path) -> None:
-    here = steps_done(place, tmp_path)
+def test_two_dates_begun_out_of_order_do_not_block_each_other(still: Place, tmp_path: Path) -> None:
+    here = steps_done(still, tmp_path)
     later = here.runs / ".staging" / "2026-01-16"
-    shutil.copytree(place.runs / "2026-01-16" / "01", later)
+    shutil.copytree(still.runs / "2026-01-16" / "01", later)
     # It was begun when no day was published yet.
     state = json.loads((here.runs / ".staging" / DAY / "inputs" / "state.json").read_text())
     (later / "inputs" / "state.json").write_text(json.dumps({**state, "day": "2026-01-16"}))
@@ -158,9 +158,9 @@ def reseal(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_one_damaged_run_hides_no_other_and_blocks_only_what_needs_it(place: Place, tmp_path: Path) -> None:
+def test_one_damaged_run_hides_no_other_and_blocks_only_what_needs_it(still: Place, tmp_path: Path) -> None:
     here = Place(tmp_path)
-    shutil.copytree(place.runs, here.runs, ignore=shutil.ignore_patterns(".lock*"))
+    shutil.copytree(still.runs, here.runs, ignore=shutil.ignore_patterns(".lock*"))
     (here.runs / "2026-01-15" / "01" / "manifest.json").write_text("{")
     listed = here.daybook("runs", "list", "--runs", str(here.runs), "--json")
     assert listed.returncode == 0, listed.stderr
@@ -173,14 +173,14 @@ def test_one_damaged_run_hides_no_other_and_blocks_only_what_needs_it(place: Pla
     assert "moved out of the runs folder" in blocked.stderr
 
 
-def test_a_store_that_fell_back_to_an_older_generation_is_brought_up_to_date(place: Place, tmp_path: Path) -> None:
+def test_a_store_that_fell_back_to_an_older_generation_is_brought_up_to_date(still: Place, tmp_path: Path) -> None:
     from daybook.core.store import Store
     from daybook.pipeline.folders import RunFolders
     from daybook.pipeline.publish import publish_missing
     from daybook.rank import content_hash, store_schema
 
-    shutil.copytree(place.runs, tmp_path / "runs")
-    shutil.copytree(place.data / "store", tmp_path / "data" / "store")
+    shutil.copytree(still.runs, tmp_path / "runs")
+    shutil.copytree(still.data / "store", tmp_path / "data" / "store")
     before = Store(tmp_path / "data", store_schema()).read(content_hash)
     newest = max((tmp_path / "data" / "store").glob("daybook-*.duckdb"))
     newest.unlink()
@@ -189,8 +189,8 @@ def test_a_store_that_fell_back_to_an_older_generation_is_brought_up_to_date(pla
     assert Store(tmp_path / "data", store_schema()).read(content_hash) == before
 
 
-def test_a_full_disk_is_a_storage_error_and_nothing_final_is_torn(place: Place, tmp_path: Path) -> None:
-    here = steps_done(place, tmp_path)
+def test_a_full_disk_is_a_storage_error_and_nothing_final_is_torn(still: Place, tmp_path: Path) -> None:
+    here = steps_done(still, tmp_path)
     limited = f"ulimit -f 64; exec {' '.join(here.command(*TINY, '--date', DAY, '--resume', '--json'))}"
     full = subprocess.run(["bash", "-c", f"trap '' XFSZ; {limited}"], env=here.environment(), cwd=here.root, text=True,
                           capture_output=True, check=False)
@@ -198,12 +198,12 @@ def test_a_full_disk_is_a_storage_error_and_nothing_final_is_torn(place: Place, 
     assert json.loads(full.stdout)["error"] == "StorageError"
     assert not (here.runs / RUN).exists()
     here.day("--date", DAY, "--resume")
-    assert without_timings(here.report(RUN)) == without_timings(place.report(RUN))
-    assert names(here.runs / RUN) == names(place.runs / RUN)
+    assert without_timings(here.report(RUN)) == without_timings(still.report(RUN))
+    assert names(here.runs / RUN) == names(still.runs / RUN)
 
 
-def test_a_runner_whose_progress_nobody_reads_goes_on(place: Place, tmp_path: Path) -> None:
-    here = steps_done(place, tmp_path)
+def test_a_runner_whose_progress_nobody_reads_goes_on(still: Place, tmp_path: Path) -> None:
+    here = steps_done(still, tmp_path)
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(here.command(*TINY, "--date", DAY, "--resume", "--json"), env=here.environment(),
