@@ -13,6 +13,7 @@ from model_markets import STEP_MS, bars_of_returns, market, request, table
 from daybook.core.hashing import hash_tree
 from daybook.core.seeds import generator
 from daybook.core.time import Window
+from daybook.execution import Costs
 from daybook.models import MODELS, Market, load_model, save_day, train_models
 from daybook.models.errors import ModelSettingError, SavedModelError, SplitError, TrainingDataError
 
@@ -159,6 +160,12 @@ def test_a_window_beyond_the_folds_and_a_short_history_are_named():
         train_models(replace(asked, window=Window(int(late), int(late) + STEP_MS)))
     with pytest.raises(SplitError, match="rows to learn from"):
         train_models(request([market("AAAUSDT", 500, 1)]))
+
+
+def test_costs_above_every_move_are_named_with_what_helps():
+    asked = replace(request([market("AAAUSDT", 2000, 1)]), costs=Costs(fee_bps=1000.0))
+    with pytest.raises(SplitError, match=r"direction: of \d+ labelled rows .* only 0 teach.*Lower fee_bps"):
+        train_models(asked)
 
 
 def test_an_outage_is_predicted_around_not_across():

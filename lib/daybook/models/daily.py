@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from daybook.core.arrays import Ints
 from daybook.core.hashing import hash_json
 from daybook.core.parallel import parallel_map
@@ -13,7 +15,7 @@ from daybook.core.time import DAY_MS, Window
 from daybook.execution import Costs
 from daybook.models.dataset import Dataset, Market, build_dataset
 from daybook.models.ensemble_day import TrainedEnsemble, train_ensembles
-from daybook.models.errors import ModelSettingError
+from daybook.models.errors import ModelSettingError, SplitError
 from daybook.models.labels import LabelSettings
 from daybook.models.learners import BoostedTrees, TreeSettings
 from daybook.models.out_of_fold import FoldFit, OutOfFold, fit_fold, fit_rows, joined
@@ -105,8 +107,16 @@ def out_of_fold_predictions(
 
 
 def model_splits(spec: ModelSpec, data: Dataset, plan: SplitPlan) -> list[Split]:
-    """The folds of a plan with the rows that this model may learn from."""
+    """The folds of a plan with the rows that this model may learn from. Raises SplitError where they are too few."""
     labels = data.labels[spec.name]
+    earlier = data.time < plan.first_test_ms
+    known, fit = int(np.sum(earlier & labels.valid)), int(np.sum(earlier & labels.fit))
+    if fit < plan.min_train <= known and 2 * fit < known:
+        raise SplitError(
+            f"{spec.name}: of {known} labelled rows before the first fold only {fit} teach anything, at least "
+            f"{plan.min_train} are needed: the others' moves over {data.settings.horizon} bars do not exceed what a "
+            "round trip costs. Lower fee_bps or spread_bps, or raise horizon_bars."
+        )
     return forward_splits(data.time, labels.known_at, data.usable(spec.name), plan)
 
 
