@@ -14,6 +14,7 @@ from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
 from daybook.pipeline.commands.candles import candles_download
+from daybook.pipeline.commands.data import data_app
 from daybook.pipeline.commands.execution import execution_app
 from daybook.pipeline.commands.features import features_app
 from daybook.pipeline.folders import RunFolders
@@ -25,6 +26,7 @@ strategies_app = typer.Typer(no_args_is_help=True, help="Strategy specs.")
 app.add_typer(runs_app, name="runs")
 app.add_typer(candles_app, name="candles")
 app.add_typer(strategies_app, name="strategies")
+app.add_typer(data_app, name="data")
 app.add_typer(execution_app, name="execution")
 app.add_typer(features_app, name="features")
 
