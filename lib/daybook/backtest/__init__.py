@@ -1,7 +1,10 @@
 """The fused kernel, sweeps over specs, parameters and markets, and the replay that opens one simulation."""
 
+from daybook.backtest.baselines import BASKET, RandomRule, buy_and_hold, random_rule
+from daybook.backtest.block_figures import BlockFigures
 from daybook.backtest.kernel import METRICS
 from daybook.backtest.metrics import UNITS, Metrics
+from daybook.backtest.nulls import NULL_KINDS, Holdings, null_bits, random_entry_bits
 from daybook.backtest.plan import SweepError
 from daybook.backtest.replay import Simulation, replay, replay_bits
 from daybook.backtest.simulate import SignalError, simulate_bits, warm
@@ -9,6 +12,7 @@ from daybook.backtest.sweep import SWEEP_COLUMNS, block_returns, sweep
 from daybook.backtest.tape import PriceError, Sizing, WindowError
 
 __all__ = [
-    "METRICS", "SWEEP_COLUMNS", "UNITS", "Metrics", "PriceError", "SignalError", "Simulation", "Sizing", "SweepError",
-    "WindowError", "block_returns", "replay", "replay_bits", "simulate_bits", "sweep", "warm",
+    "BASKET", "METRICS", "NULL_KINDS", "SWEEP_COLUMNS", "UNITS", "BlockFigures", "Holdings", "Metrics", "PriceError",
+    "RandomRule", "SignalError", "Simulation", "Sizing", "SweepError", "WindowError", "block_returns", "buy_and_hold",
+    "null_bits", "random_entry_bits", "random_rule", "replay", "replay_bits", "simulate_bits", "sweep", "warm",
 ]  # fmt: skip
