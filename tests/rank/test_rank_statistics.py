@@ -114,6 +114,37 @@ def test_effective_trials_of_independent_equal_and_grouped_returns():
     assert stats.effective_trials(np.vstack([alone[:1], np.zeros((3, 2000))])) == 1.0
 
 
+def test_rows_that_can_be_compared_are_those_whose_moments_are_defined():
+    table = np.vstack([
+        [1.0, 2.0, 4.0], [0.1, 0.1, 0.1], [0.0, 0.0, 0.0], [1e6, 1e6, 1e6 + 1e-7], [1e-9, 0.0, 0.0], [1.0, np.nan, 1.0],
+        [np.inf, 1.0, 2.0], [1e300, -1e300, 1e300],
+    ])
+    found = stats.lively_rows(table)
+    assert found.rows.tolist() == [row for row in range(len(table)) if stats.moments(table[row]) is not None]
+    assert (found.rows.tolist(), found.constant, found.missing) == ([0, 4, 7], 3, 2)
+    scaled = table[[0, 4, 7]] / [[4], [1e-9], [1e300]]
+    assert stats.effective_trials(table) == pytest.approx(stats.effective_trials(scaled))
+    empty = stats.lively_rows(np.empty((3, 0)))
+    assert (empty.rows.size, empty.constant, empty.missing) == (0, 3, 0)
+
+
+def test_an_independent_library_finds_the_same():
+    import purgedcv
+
+    for trials in (2, 7, 45, 1000):
+        assert stats.minimum_backtest_years(trials, 1.7) == pytest.approx(
+            purgedcv.minimum_backtest_length(trials, 1.7), rel=1e-9)
+    returns = np.random.default_rng(8).standard_t(5, 400) * 0.01 + 0.001
+    theirs = purgedcv.deflated_sharpe_ratio(returns, 30, 0.002)
+    found = stats.moments(returns)
+    assert found is not None
+    ours = stats.deflated_sharpe_ratio(found.sharpe, found.n, 30, found.skew, found.kurtosis, 0.002)
+    assert ours == pytest.approx(theirs, abs=2e-3), "their deviation divides by n, their skew and kurtosis are unbiased"
+    for sharpe, skew, kurtosis, benchmark in ((0.1, 0.0, 3.0, 0.0), (0.458, -2.448, 10.164, 0.2)):
+        needed = purgedcv.min_track_record_length(sharpe, benchmark, 0.05, skew, kurtosis)
+        assert math.ceil(stats.minimum_track_record(sharpe, skew, kurtosis, benchmark)) == needed
+
+
 def test_too_few_returns_or_trials_are_refused():
     with pytest.raises(UsageError, match="at least 2"):
         stats.sharpe_standard_error(0.1, 1)

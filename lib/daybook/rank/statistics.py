@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from daybook.core.arrays import Floats
+from daybook.core.arrays import Floats, Ints
 from daybook.core.errors import UsageError
 
 NORMAL = NormalDist()
@@ -107,19 +107,44 @@ def expected_maximum_sharpe(trials: int, variance: float) -> float:
     return math.sqrt(variance) * expected_maximum(trials)
 
 
+@dataclass(frozen=True, slots=True)
+class LivelyRows:
+    """Rows of a table whose Sharpe ratio is defined: their places, and how many others never differ or lack a value."""
+
+    rows: Ints
+    constant: int
+    missing: int
+
+
+def lively_rows(returns: Floats) -> LivelyRows:
+    """Which rows of a (N, T) float64 table can be compared: all values finite, and a deviation beyond rounding noise.
+
+    The rule is that of `moments`. A row with a value that is not finite counts as missing, not as constant.
+    """
+    finite = np.isfinite(returns).all(axis=1)
+    if returns.shape[1] == 0:
+        return LivelyRows(np.empty(0, dtype=np.int64), len(returns), 0)
+    values = returns[finite]
+    largest = np.max(np.abs(values), axis=1, initial=0.0)
+    scaled = values / np.where(largest > 0.0, largest, 1.0)[:, None]
+    varies = scaled.std(axis=1) > _SMALLEST_SPREAD
+    return LivelyRows(np.flatnonzero(finite)[varies], int(np.sum(~varies)), int(np.sum(~finite)))
+
+
 def effective_trials(returns: Floats) -> float:
     """How many independent trials a set of correlated ones amounts to: rho + (1 - rho) N, rho the mean correlation.
 
-    returns: (N, B) float64, one row a trial. Rows that never differ are no evidence of independence and are left out;
-    0 without any other row. Negative mean correlation counts as none. Source: Bailey and Lopez de Prado (2014), A.3.
+    returns: (N, B) float64, one row a trial. Rows that never differ are no evidence of independence and are left out,
+    as are rows that are not finite; 0 without any other row. Negative mean correlation counts as none.
+    Source: Bailey and Lopez de Prado (2014), A.3.
     """
-    centred = returns - returns.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1)
-    lively = lengths > _SMALLEST_SPREAD * np.maximum(np.max(np.abs(returns), axis=1, initial=0.0), _SMALLEST_SPREAD)
-    count = int(np.sum(lively))
+    values = returns[lively_rows(returns).rows]
+    count = len(values)
     if count < 2:
         return float(count)
-    unit = centred[lively] / lengths[lively, None]
+    centred = values / np.max(np.abs(values), axis=1, keepdims=True)
+    centred -= centred.mean(axis=1, keepdims=True)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     mean_correlation = (float(np.sum(unit.sum(axis=0) ** 2)) - count) / (count * (count - 1))
     rho = min(max(mean_correlation, 0.0), 1.0)
     return rho + (1.0 - rho) * count
