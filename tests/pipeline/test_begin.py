@@ -168,8 +168,9 @@ def test_only_the_newest_unfinished_runs_are_kept(tmp_path: Path) -> None:
     for _ in range(KEPT_UNFINISHED + 3):
         folders.staging(DAY).mkdir(parents=True)
         folders.set_aside(DAY)
+    folders.forget_unfinished(lambda folder: folder.name == f"{DAY}-2")
     left = sorted(int(p.name.rsplit("-", 1)[1]) for p in (tmp_path / ".unfinished").glob(f"{DAY}-[0-9]*"))
-    assert left == list(range(4, KEPT_UNFINISHED + 4))
+    assert left == [2, *range(4, KEPT_UNFINISHED + 4)]
     assert (tmp_path / ".unfinished" / f"{DAY}-notes").is_dir()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -137,7 +138,8 @@ def test_a_whole_chain_verifies_and_continues_over_runs():
 def test_verification_names_the_first_changed_row(place, column):
     rows = chain(ledger_of(12))
     values = rows[column].to_pylist()
-    values[place] = "changed" if isinstance(values[place], str) else values[place] + 1
+    text = pa.types.is_string(rows.schema.field(column).type)
+    values[place] = "changed" if text else (values[place] or 0) + 1
     index = rows.schema.get_field_index(column)
     changed = rows.set_column(index, rows.schema.field(index), pa.array(values, rows.schema.field(index).type))
     broken = first_broken(changed)
@@ -152,6 +154,52 @@ def test_verification_names_the_row_after_a_gap_or_swap():
     assert (gap.position, gap.seq, gap.text.endswith("rows before it are missing")) == (2, 3, True)
     swapped = first_broken(rows.take([0, 2, 1, 3, 4, 5]))
     assert swapped.position == 1
+
+
+def test_verification_names_a_row_that_was_slipped_in_and_one_that_was_taken_off_the_end():
+    rows = chain(ledger_of(6))
+    forged = chain(ledger_of(7)).slice(6)
+    slipped = first_broken(pa.concat_tables([rows.slice(0, 3), forged, rows.slice(3)]))
+    assert slipped.position == 3
+    twice = first_broken(pa.concat_tables([rows.slice(0, 3), rows.slice(2)]))
+    assert twice.position == 3
+    assert first_broken(rows.slice(0, 5)) is None, "a cut end shows against the number of rows that the run recorded"
+
+
+def test_a_row_can_not_pass_as_one_of_an_older_form():
+    rows = chain(ledger_of(3))
+    place = rows.schema.get_field_index("ledger_version")
+    older = rows.set_column(place, rows.schema.field(place), pa.array([2, 1, 2], pa.int32()))
+    assert first_broken(older).position == 1
+    stranger = rows.set_column(place, rows.schema.field(place), pa.array([2, 2, 9], pa.int32()))
+    assert first_broken(stranger).position == 2
+
+
+def test_each_row_names_its_parents_and_where_its_returns_are_or_why_nowhere():
+    ledger = TrialLedger(DAY, RUN, "20_backtest")
+    ledger.extend(trial(parents=[["p", "q"], []], n_returns=168, returns_at=["20_backtest/trial_returns#0", None],
+                        returns_reason=[None, "its worker died"], identity=["a", "b"]))
+    ledger.add(**trial())
+    table = ledger.table()
+    assert table["parents"].to_pylist() == ['["p","q"]', "[]", "[]"]
+    assert table["returns_at"].to_pylist() == ["20_backtest/trial_returns#0", None, None]
+    assert table["returns_reason"].to_pylist() == [None, "its worker died", "its step keeps no returns by the hour"]
+    assert table["n_returns"].to_pylist() == [168, 168, None]
+    with pytest.raises(DataError, match="either returns_at or"):
+        ledger.add(**trial(returns_at="20_backtest/trial_returns#0", returns_reason="both"))
+
+
+def test_a_ledger_of_the_first_form_is_read_and_hashes_as_it_did(stores):
+    table = read_trials(stores / "trials-1.parquet")
+    assert table.schema.equals(SCHEMA)
+    assert set(table["ledger_version"].to_pylist()) == {1}
+    assert table["parents"].null_count == table.num_rows == 5
+    assert chained(table, row_digests(table))[1].hex() == "08625b8bb4beb8c343b0cd6d87f5d2b3"
+
+
+@pytest.fixture
+def stores() -> Path:
+    return Path(__file__).with_name("stores")
 
 
 def test_null_and_text_never_hash_alike():

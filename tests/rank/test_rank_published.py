@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +20,7 @@ from daybook.rank import (
     Archived,
     Evidence,
     EvidenceDay,
+    ForwardTest,
     PoolMember,
     PriorState,
     RunResult,
@@ -34,9 +38,13 @@ from daybook.rank import (
     trial_counts,
     verify_trials,
 )
+from daybook.rank.ledger import row_digests
 from daybook.rank.pool import ranked_pool
 
 FIRST = "2023-06-14"
+STORE_1 = Path(__file__).with_name("stores") / "store-1.duckdb.gz"
+RECORD_1 = "d986986f0ef4f2e813f8cfbf2a2ec76c8b8f7e7758f29617b4431c5e9178c3a2"
+"""Record hash of the first day in that store."""
 
 
 def day_after(day: str, days: int = 1) -> str:
@@ -83,6 +91,17 @@ def run(day: str, number: int = 1, *, official: bool | None = None, previous: st
         archived=(Archived(member=member(f"{label}9", 1.0, day), reason="replaced"),),
         evidence=tuple(evidence), trials=(trials(run_id, count, label),),
     )
+
+
+def outcome_of(day: str, name: str) -> ForwardTest:
+    return ForwardTest(day=day, kind="strategy", identity=name, name=f"name {name}", birth_ms=0, forward_days=28, n=672,
+                       sharpe=3.5, p_value=0.01, level=0.002, rejected=False)
+
+
+def unfinished_trials(name: str, count: int) -> pa.Table:
+    table = trials("2023-06-14/01", count, name)
+    place = table.schema.get_field_index("run_id")
+    return table.set_column(place, table.schema.field(place), pa.array([f"unfinished/{name}"] * count))
 
 
 @pytest.fixture
@@ -183,6 +202,95 @@ def test_a_re_run_counts_its_trials_and_touches_no_pool(store):
     assert not [row for row in state.history if row.identity.startswith("r")]
 
 
+def test_a_re_run_counts_the_runs_of_its_day_that_came_before_it(store):
+    one, two = days(2)
+    publish(store, one, two)
+    assert prior_state(store, two.day, 2).trials.ever == 10
+    publish(store, run(two.day, 2, label="r", count=9))
+    assert prior_state(store, two.day, 3).trials.ever == 19
+    assert prior_state(store, two.day, 2).trials.ever == 10
+    assert prior_state(store, two.day).trials.ever == 5
+    assert prior_state(store, two.day, 3).trials.today == 5
+
+
+def test_trials_of_unfinished_runs_are_chained_and_counted_with_the_run_that_took_them_in(store):
+    one, two = days(2)
+    one = one.model_copy(update={"unfinished": (unfinished_trials("2023-06-14-1", 4),)})
+    receipts = publish(store, one, two)
+    assert [receipt.trials for receipt in receipts] == [9, 5]
+    assert store.read(verify_trials) is None
+    assert prior_state(store, two.day).trials.ever == 9
+    assert publish(store, one).outcome == "unchanged"
+    replaced = run(two.day, previous=one.day, label="z", count=2)
+    publish(store, replaced.model_copy(update={"unfinished": (unfinished_trials("2023-06-15-1", 3),)}))
+    publish(store, replaced)
+    assert store.read(lambda connection: trial_counts(connection, two.day)).ever == 11
+    assert store.read(verify_trials) is None
+
+
+def test_a_ledger_that_is_said_to_be_unfinished_can_not_hold_rows_of_a_finished_run(store):
+    with pytest.raises(DataError, match="holds rows of"):
+        publish(store, run(FIRST).model_copy(update={"unfinished": (trials(f"{FIRST}/01", 2, "x"),)}))
+
+
+def test_forward_tests_are_carried_on_in_the_order_in_which_they_were_made(store):
+    one, two, three = days(3)
+    first = one.model_copy(update={"tests": (outcome_of(one.day, "b"), outcome_of(one.day, "a"))})
+    second = two.model_copy(update={"tests": (outcome_of(two.day, "c"),)})
+    publish(store, first, second, run(two.day, 2, label="r").model_copy(update={"tests": (outcome_of(two.day, "x"),)}))
+    assert [test.identity for test in prior_state(store, three.day).tests] == ["b", "a", "c"]
+    assert [test.identity for test in prior_state(store, two.day).tests] == ["b", "a"]
+    with pytest.raises(ValidationError, match="its day only"):
+        RunResult(**{name: getattr(one, name) for name in RunResult.model_fields}
+                  | {"tests": (outcome_of(two.day, "c"),)})
+
+
+@pytest.fixture
+def version_1(tmp_path):
+    """A store as the first Daybook published it: two days and a re-run."""
+    content = gzip.decompress(STORE_1.read_bytes())
+    folder = tmp_path / "old" / "store"
+    folder.mkdir(parents=True)
+    name = "daybook-000003.duckdb"
+    (folder / name).write_bytes(content)
+    (folder / "daybook-000003.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+    return Store(tmp_path / "old", store_schema())
+
+
+def test_row_11_a_store_of_the_first_schema_is_migrated_on_a_copy_and_its_chain_holds(version_1):
+    one, two = days(2)
+    before = {path.name: path.read_bytes() for path in version_1.folder.glob("daybook-000003*")}
+    assert version_1.upgrade().number == 4
+    assert version_1.upgrade() is None
+    assert {path.name: path.read_bytes() for path in version_1.folder.glob("daybook-000003*")} == before
+    assert version_1.read(verify_trials) is None
+    state = prior_state(version_1, day_after(two.day))
+    assert (state.previous_day, state.trials.ever, state.tests) == (two.day, 19, ())
+    assert state.pools["strategy"] == two.pools[0]
+    head = version_1.read(lambda connection: connection.execute("SELECT max(sequence), last(chain_head) FROM runs"
+                                                                " WHERE sequence = 3").fetchone())
+    assert (head[0], head[1].hex()) == (3, "a306c9bef3cc08725c5f7c47635f4c3c")
+    three = run(day_after(two.day), previous=two.day, label="c")
+    assert publish(version_1, three).sequence == 4
+    assert version_1.read(verify_trials) is None
+    assert publish(version_1, three).outcome == "unchanged"
+    assert one.record_hash(row_digests(one.trial_rows())) != RECORD_1, "rows of today are of another form"
+
+
+def test_a_changed_row_of_the_first_form_is_still_found_after_the_migration(version_1):
+    version_1.upgrade()
+    version_1.publish(lambda connection: connection.execute(
+        "UPDATE trials SET sharpe = 9 WHERE sequence = 2 AND position = 3"))
+    broken = version_1.read(verify_trials)
+    assert (broken.run_id, broken.position) == ("2023-06-15/01", 3)
+
+
+def test_an_old_run_published_anew_gives_the_record_and_chain_that_it_had(store):
+    old = run(FIRST).model_copy(update={"trials": (STORE_1.with_name("trials-1.parquet"),)})
+    receipt = publish(store, old)
+    assert (receipt.record_hash, receipt.chain_head) == (RECORD_1, "08625b8bb4beb8c343b0cd6d87f5d2b3")
+
+
 def test_a_day_that_has_only_a_re_run_is_no_previous_day(store):
     one, two = days(2)
     publish(store, one, run(two.day, 2, label="r"))
@@ -236,6 +344,14 @@ def test_content_hash_sees_every_table(store):
     ("DELETE FROM trials WHERE sequence = 1 AND position = 1", "2023-06-14/01", 1),
     ("DELETE FROM trials WHERE sequence = 2 AND position = 4", "2023-06-15/01", 4),
     ("UPDATE runs SET trials = 4 WHERE sequence = 1", "2023-06-14/01", 5),
+    ("INSERT INTO trials SELECT * REPLACE (5 AS position) FROM trials WHERE sequence = 1 AND position = 4",
+     "2023-06-14/01", 5),
+    ("UPDATE trials SET position = 9 - position WHERE sequence = 2", "2023-06-15/01", 0),
+    ("UPDATE trials SET sequence = 5 - sequence WHERE sequence IN (2, 3)", "2023-06-16/01", 0),
+    ("INSERT INTO trials SELECT * REPLACE (9 AS sequence) FROM trials WHERE sequence = 1 AND position = 0",
+     "2023-06-14/01", 0),
+    ("DELETE FROM trials WHERE sequence = 3", "2023-06-16/01", 0),
+    ("UPDATE runs SET chain_head = chain_previous WHERE sequence = 3", "2023-06-16/01", 5),
 ])
 def test_a_changed_or_missing_trial_is_named(store, change, run_id, position):
     publish(store, *days(3))

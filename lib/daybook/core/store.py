@@ -150,6 +150,15 @@ class Store:
             self._prune()
             return Generation(number, target, base.warnings if base else ())
 
+    def upgrade(self) -> Generation | None:
+        """Bring a store of an older schema to this one, on a copy as ever; None when there is nothing to do.
+
+        Readers of tables that an older schema lacks call this first. Raises as `publish` does.
+        """
+        if self.newest() is None or self.read(_schema_version) == self.schema.version:
+            return None
+        return self.publish(lambda _connection: None)
+
     def _apply(self, path: Path, transaction: Transaction) -> None:
         import duckdb
 

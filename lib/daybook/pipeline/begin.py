@@ -25,6 +25,7 @@ from daybook.pipeline.manifest import (
     write_manifest,
 )
 from daybook.pipeline.publish import published_ids
+from daybook.pipeline.unfinished import holds_trials, mark_taken
 from daybook.rank import PriorState, prior_state, store_schema
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def begin_run(
         folders.discard_staging(request.day)
     if staging.exists() and request.resume:
         manifest = _resumed(staging, request.settings)
+        mark_taken(folders, staging, manifest.sealed.run_id)
         say(f"{manifest.sealed.run_id}: resuming the unfinished run in {staging}")
         return staging, manifest
     if request.resume:
@@ -59,6 +61,8 @@ def begin_run(
     sealed = measure("seal", lambda: seal_run(staging, request, _next_number(request, folders)))
     manifest = new_manifest(sealed)
     write_manifest(staging, manifest)
+    mark_taken(folders, staging, sealed.run_id)
+    folders.forget_unfinished(holds_trials)
     say(f"{sealed.run_id}: sealed {len(request.settings.symbols)} markets ({time.perf_counter() - started:.1f} s)")
     return staging, manifest
 

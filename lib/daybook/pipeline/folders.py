@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,21 +63,41 @@ class RunFolders:
             raise DataError(f"run {name}: not found in {self.root}. `daybook runs list` shows those there are.")
         return folder
 
+    def staged(self) -> list[Path]:
+        """Sealed runs of any date that are being made."""
+        return sorted(path.parent for path in (self.root / ".staging").glob("*/manifest.json"))
+
+    @property
+    def unfinished(self) -> Path:
+        """Where runs lie that were given up."""
+        return self.root / ".unfinished"
+
     def set_aside(self, day: str) -> Path | None:
-        """Move an unfinished run of this date out of the way; returns where it went. The newest of these are kept."""
+        """Move an unfinished run of this date out of the way; returns where it went."""
         staging = self.staging(day)
         if not staging.exists():
             return None
-        kept = self.root / ".unfinished"
-        kept.mkdir(parents=True, exist_ok=True)
-        taken = [int(found[1]) for path in kept.glob(f"{day}-*") if (found := _SET_ASIDE.fullmatch(path.name))]
-        target = kept / f"{day}-{1 + max(taken, default=0)}"
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        # Names that a run has taken in count too: a name never stands for two runs.
+        named = [*self.unfinished.glob(f"{day}-*"), *self.unfinished.glob(f"*/inputs/unfinished/{day}-*"),
+                 *staging.glob(f"inputs/unfinished/{day}-*")]
+        taken = [int(found[1]) for path in named if (found := _SET_ASIDE.fullmatch(path.name))]
+        target = self.unfinished / f"{day}-{1 + max(taken, default=0)}"
         staging.rename(target)
         os.utime(target)
-        newest = sorted((p for p in kept.iterdir() if _SET_ASIDE.fullmatch(p.name)), key=_age)
-        for old in newest[KEPT_UNFINISHED:]:
-            shutil.rmtree(old, ignore_errors=True)
         return target
+
+    def set_aside_runs(self) -> list[Path]:
+        """Runs that were set aside, the newest first."""
+        if not self.unfinished.is_dir():
+            return []
+        return sorted((p for p in self.unfinished.iterdir() if _SET_ASIDE.fullmatch(p.name)), key=_age)
+
+    def forget_unfinished(self, needed: Callable[[Path], bool]) -> None:
+        """Remove the runs that were set aside but the newest, and none that is still needed."""
+        for old in self.set_aside_runs()[KEPT_UNFINISHED:]:
+            if not needed(old):
+                shutil.rmtree(old, ignore_errors=True)
 
     def publish(self, day: str, number: int) -> Path:
         """Rename the staged run of a date to its final place, in one step."""

@@ -18,6 +18,7 @@ from daybook.core.store import Store
 from daybook.pipeline.folders import RunFolders
 from daybook.pipeline.manifest import STEPS, Manifest, artefact_hashes, read_manifest
 from daybook.pipeline.pages import write_pages, write_report, write_site
+from daybook.pipeline.unfinished import taken_in
 from daybook.rank import Receipt, RunResult, store_schema
 from daybook.rank import publish_run as record_run
 from daybook.rank.ledger import FILE_NAME
@@ -87,6 +88,7 @@ def publish_missing(folders: RunFolders, data: Path) -> None:
     These are one run after a crash between its rename and its publication, those since the last whole generation when
     newer ones were damaged, and all of them when the store was lost. A run that is known costs one look at its receipt.
     """
+    Store(data, store_schema()).upgrade()
     known = published_ids(data)
     pending = [
         folder for name in folders.run_ids()
@@ -118,12 +120,14 @@ def run_result(folder: Path) -> RunResult:
     outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
     venue = read_json(folder / "inputs" / "bars.json")["venue"]
     ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
+    unfinished = read_json(folder / "inputs" / "state.json").get("unfinished", {})
     return RunResult.model_validate({
         "run_id": sealed.run_id, "day": sealed.day, "number": sealed.number, "parent": sealed.parent,
         "official": sealed.official, "status": manifest.status, "seed": sealed.settings["seed"],
         "source": sealed.settings["source"], "code_hash": sealed.code_hash, "data_hash": sealed.data_hash,
         "settings_hash": sealed.settings_hash, "facts": {"state_hash": sealed.state_hash, "venue": venue},
-        "trials": tuple(path for path in ledgers if path.is_file()), **outcome,
+        "trials": tuple(path for path in ledgers if path.is_file()),
+        "unfinished": taken_in(folder, unfinished), **outcome,
     })
 
 

@@ -26,6 +26,7 @@ from daybook.pipeline.manifest import (
     settings_hash,
 )
 from daybook.pipeline.refresh import refresh_from_exchange
+from daybook.pipeline.unfinished import take_in
 from daybook.rank import PriorState, prior_state, store_schema, venue_of
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
     venue = refresh_candles(settings, history, staging / "inputs")
     markets = {symbol: _sealed_market(settings, venue, symbol, history) for symbol in settings.symbols}
     store = Store(settings.data, store_schema())
-    prior = prior_state(store, request.day)
+    prior = prior_state(store, request.day, number)
     _require_same_venue(store, prior.previous_day, venue)
-    state = prior.model_dump(mode="json")
+    state = take_in(RunFolders(settings.runs), staging / "inputs", prior).model_dump(mode="json")
     bars = {"venue": venue, "window": [history.start_ms, history.end_ms], "markets": markets}
     return _written(staging, request, number, bars, state)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from daybook.core.errors import DataError
@@ -22,8 +23,13 @@ Outcome = Literal["ok", "undefined", "failed"]
 KINDS = get_args(TrialKind)
 OUTCOMES = get_args(Outcome)
 FILE_NAME = "trials.parquet"
+UNFINISHED = "unfinished/"
+"""How the run_id of a row begins that was made in a run which was given up before it was published."""
 GENESIS = bytes(16)
 """What the first row of the first run is chained to."""
+
+LEDGER_VERSION = 2
+"""What new rows are. Version 1 had no parents, n_returns or pointer to returns; its rows stay as they are."""
 
 _FIELDS: tuple[tuple[str, pa.DataType, bool], ...] = (
     ("day", pa.string(), False),
@@ -48,13 +54,28 @@ _FIELDS: tuple[tuple[str, pa.DataType, bool], ...] = (
     ("kurtosis", pa.float64(), True),
     ("total_return", pa.float64(), True),
     ("trades", pa.int32(), True),
+    ("ledger_version", pa.int32(), False),
+    ("parents", pa.string(), True),
+    ("n_returns", pa.int32(), True),
+    ("returns_at", pa.string(), True),
+    ("returns_reason", pa.string(), True),
 )
 SCHEMA = pa.schema([pa.field(name, kind, nullable=nullable) for name, kind, nullable in _FIELDS])
-"""Times are ms UTC; sharpe is annualised; an undefined figure is null. params is canonical JSON."""
+"""Times are ms UTC; sharpe is annualised, over n_returns returns, as are its moments; an undefined figure is null.
 
-_ORIGIN = ("day", "run_id", "step", "seq")
+params is canonical JSON. birth: when the design or fit was frozen; nothing after it could change what is evaluated.
+parents: JSON list of the identities it was bred, tuned or shuffled from. returns_at: `<step>/<artefact>#<row>` of its
+block returns in the run's artefacts; without one, returns_reason says why there are none to point at.
+"""
+
+_ORIGIN = ("day", "run_id", "step", "seq", "ledger_version")
 _GIVEN = tuple(name for name, _, _ in _FIELDS if name not in _ORIGIN)
 _OPTIONAL = tuple(name for name, _, nullable in _FIELDS if nullable)
+_SINCE_VERSION_2 = ("ledger_version", "parents", "n_returns", "returns_at", "returns_reason")
+_VERSION_1 = tuple(name for name, _, _ in _FIELDS if name not in _SINCE_VERSION_2)
+_DIGESTED: Mapping[int, tuple[str, ...]] = {1: _VERSION_1, LEDGER_VERSION: tuple(SCHEMA.names)}
+"""The columns that a row's hash covers, by its version: rows keep the hash they were published with."""
+_NO_RETURNS = "its step keeps no returns by the hour"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -96,8 +117,9 @@ class TrialLedger:
     def extend(self, columns: Mapping[str, Any]) -> None:
         """Append a batch, one row a value; a scalar stands for every row.
 
-        columns: every ledger column but day, run_id, step and seq; sharpe, skew, kurtosis, total_return and trades may
-        be left out. params: mappings or canonical JSON text. NaN and infinity become null: undefined is not a number.
+        columns: every ledger column but day, run_id, step, seq and ledger_version; those that may be null may be left
+        out. params, parents: JSON values or canonical JSON text, parents one list a row. NaN and infinity become null:
+        undefined is not a number. Without returns_at and returns_reason, the reason is that the step keeps no returns.
         Raises DataError for an unknown or missing column, unequal lengths, an unknown kind or outcome.
         """
         unknown = sorted(set(columns) - set(_GIVEN))
@@ -106,9 +128,15 @@ class TrialLedger:
             raise DataError(f"trial ledger {self.step}: unknown columns {unknown}, missing columns {missing}.")
         rows = _row_count(columns, self.step)
         filled = {name: _column(columns.get(name), rows) for name in _GIVEN}
-        filled["params"] = [value if isinstance(value, str) else canonical_json(value) for value in filled["params"]]
+        filled["parents"] = [() if value is None else value for value in filled["parents"]]
+        for name in ("params", "parents"):
+            filled[name] = [value if isinstance(value, str) else canonical_json(value) for value in filled[name]]
+        filled["returns_reason"] = [
+            _NO_RETURNS if place is None and reason is None else reason
+            for place, reason in zip(filled["returns_at"], filled["returns_reason"], strict=True)
+        ]
         filled |= {"day": [self.day] * rows, "run_id": [self.run_id] * rows, "step": [self.step] * rows,
-                   "seq": list(range(self._rows, self._rows + rows))}
+                   "seq": list(range(self._rows, self._rows + rows)), "ledger_version": [LEDGER_VERSION] * rows}
         self._batches.append(checked(_table(filled, self.step), f"trial ledger {self.step}"))
         self._rows += rows
 
@@ -131,7 +159,12 @@ def read_trials(path: Path) -> pa.Table:
 
 
 def checked(table: pa.Table, where: str) -> pa.Table:
-    """The table in ledger form. Raises DataError for other columns, a null, an unknown kind, a wrong order of seq."""
+    """The table in ledger form; rows of version 1 are taken as they are, with nulls for what they did not know.
+
+    Raises DataError for other columns, a null, an unknown kind, a wrong order of seq, returns without place or reason.
+    """
+    if table.schema.names == list(_VERSION_1):
+        table = _as_version_1(table)
     if table.schema.names != SCHEMA.names:
         raise DataError(f"{where}: columns are {table.schema.names}, allowed are {SCHEMA.names}.")
     for name in SCHEMA.names:
@@ -147,13 +180,37 @@ def checked(table: pa.Table, where: str) -> pa.Table:
             raise DataError(f"{where}: {name} {unknown}, allowed are {', '.join(allowed)}.")
     if table.num_rows and not bool(np.all(np.diff(table["seq"].to_numpy()) == 1)):
         raise DataError(f"{where}: seq does not count up by one; a ledger is append-only, rows are never left out.")
+    _require_explained(table, where)
     return table
 
 
+def _as_version_1(table: pa.Table) -> pa.Table:
+    """A table of the first form with the columns of today: its version, and null for the rest."""
+    table = table.append_column("ledger_version", pa.array([1] * table.num_rows, pa.int32()))
+    for name in _SINCE_VERSION_2[1:]:
+        table = table.append_column(name, pa.nulls(table.num_rows, SCHEMA.field(name).type))
+    return table
+
+
+def _require_explained(table: pa.Table, where: str) -> None:
+    """Every row of today's form names its parents, and either where its returns are or why they are nowhere."""
+    versions = sorted(set(table["ledger_version"].unique().to_pylist()) - set(_DIGESTED))
+    if versions:
+        raise DataError(f"{where}: ledger_version {versions}, allowed are {', '.join(map(str, _DIGESTED))}.")
+    now = table.filter(pc.greater(table["ledger_version"], 1))
+    pointed = pc.xor(pc.is_null(now["returns_at"]), pc.is_null(now["returns_reason"]))
+    if now["parents"].null_count or not pc.all(pointed, min_count=0).as_py():
+        raise DataError(f"{where}: each row needs its parents (an empty list is one), and either returns_at or "
+                        "returns_reason.")
+
+
 def row_digests(table: pa.Table) -> list[bytes]:
-    """SHA-256 of every row's canonical text: its values in schema order as JSON."""
-    columns = [table[name].to_pylist() for name in SCHEMA.names]
-    return [hashlib.sha256(_ENCODE(row).encode()).digest() for row in zip(*columns, strict=True)]
+    """SHA-256 of every row's canonical text: the values that its version knew, in schema order as JSON."""
+    columns = {name: table[name].to_pylist() for name in SCHEMA.names}
+    rows = {version: list(zip(*(columns[name] for name in names), strict=True)) for version, names in _DIGESTED.items()}
+    unknown = [()] * table.num_rows
+    values = (rows.get(version, unknown)[place] for place, version in enumerate(columns["ledger_version"]))
+    return [hashlib.sha256(_ENCODE(row).encode()).digest() for row in values]
 
 
 def links(digests: Iterable[bytes], previous: bytes = GENESIS) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,10 +11,9 @@ from daybook.core.errors import UsageError
 from daybook.core.hashing import canonical_json
 from daybook.core.time import parse_day
 from daybook.rank.gates import Verdict
+from daybook.rank.kinds import Kind
 from daybook.rank.score import ScoreResult
 
-Kind = Literal["strategy", "model", "ensemble"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 CAPACITY: Mapping[str, int] = {"strategy": 20, "model": 5, "ensemble": 3}
 
 

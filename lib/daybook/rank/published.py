@@ -19,7 +19,7 @@ from daybook.rank.result import RunResult
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Statements below are put together from these table and column names only; values are always bound.
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
 _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
@@ -46,12 +46,17 @@ _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
     "evidence": {
         "day": _TEXT, "kind": _TEXT, "identity": _TEXT, "birth_ms": _WHOLE, "blocks": pa.list_(_REAL), "trades": _WHOLE,
     },
+    "tests": {
+        "day": _TEXT, "place": _WHOLE, "kind": _TEXT, "identity": _TEXT, "name": _TEXT, "birth_ms": _WHOLE,
+        "forward_days": _WHOLE, "n": _WHOLE, "sharpe": _REAL, "p_value": _REAL, "level": _REAL,
+        "rejected": pa.bool_(),
+    },
     "trials": {
         "sequence": _WHOLE, **{field.name: field.type for field in SCHEMA},
         "position": pa.int32(), "row_hash": pa.binary(),
     },
 }
-_OF_A_DAY = ("pools", "pool_members", "scores", "archive", "evidence")
+_OF_A_DAY = ("pools", "pool_members", "scores", "archive", "evidence", "tests")
 _SQL_TYPES = {_TEXT: "VARCHAR", _WHOLE: "BIGINT", _REAL: "DOUBLE", pa.int32(): "INTEGER", pa.bool_(): "BOOLEAN",
               pa.binary(): "BLOB", pa.list_(_REAL): "DOUBLE[]"}
 
@@ -79,14 +84,29 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
     Uniqueness is kept by publish_run: DuckDB refuses to delete and insert one primary key in one transaction.
     """
-    for name, columns in _TABLES.items():
-        listed = ", ".join(f'"{column}" {_SQL_TYPES[kind]}' for column, kind in columns.items())
-        connection.execute(f"CREATE TABLE {name} ({listed})")
+    for name in _TABLES:
+        _create(connection, name)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    listed = ", ".join(f'"{column}" {_SQL_TYPES[kind]}' for column, kind in _TABLES[name].items())
+    connection.execute(f"CREATE TABLE {name} ({listed})")
+
+
+def _from_version_1(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give the trials the columns of ledger version 2, empty for those that were published before, and add the tests.
+
+    The old rows keep version 1, over whose columns their hashes were made, so that the chain holds as it is.
+    """
+    for name in SCHEMA.names[SCHEMA.names.index("ledger_version"):]:
+        connection.execute(f'ALTER TABLE trials ADD COLUMN "{name}" {_SQL_TYPES[SCHEMA.field(name).type]}')
+    connection.execute("UPDATE trials SET ledger_version = 1")
+    _create(connection, "tests")
 
 
 def store_schema() -> Schema:
     """The schema to open a core.store.Store with."""
-    return Schema(version=SCHEMA_VERSION, create=create_tables)
+    return Schema(version=SCHEMA_VERSION, create=create_tables, migrations={2: _from_version_1})
 
 
 def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Receipt:
@@ -114,7 +134,7 @@ def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Rec
         raise UsageError(f"run {result.run_id}: it is the official run of its day, which a re-run can not replace.")
     _require_predecessor(connection, result)
     if known:
-        _delete_run(connection, result.run_id)
+        _delete_run(connection, known[0]["sequence"])
         sequence, previous = known[0]["sequence"], known[0]["chain_previous"]
     else:
         sequence, previous = (newest[0]["sequence"] + 1, newest[0]["chain_head"]) if newest else (1, GENESIS)
@@ -163,7 +183,17 @@ def verify_trials(connection: duckdb.DuckDBPyConnection) -> BrokenRow | None:
             text = f"trial ledger: run {run['run_id']} holds {rows.num_rows} trials, {run['trials']} were chained to it"
             return BrokenRow(run_id=run["run_id"], position=rows.num_rows, step="", seq=-1, text=text)
         head = found
-    return None
+    return _orphan(connection)
+
+
+def _orphan(connection: duckdb.DuckDBPyConnection) -> BrokenRow | None:
+    """A trial that no published run holds."""
+    found = _rows(connection, "SELECT run_id, position, step, seq FROM trials WHERE sequence NOT IN "
+                              "(SELECT sequence FROM runs) ORDER BY sequence, position LIMIT 1")
+    if not found:
+        return None
+    text = f"trial ledger: run {found[0]['run_id']}, row {found[0]['position']}: no published run holds it"
+    return BrokenRow(text=text, **found[0])
 
 
 def _again(connection: duckdb.DuckDBPyConnection, result: RunResult, record: Mapping[str, Any]) -> Receipt:
@@ -208,6 +238,8 @@ def _publish_day(connection: duckdb.DuckDBPyConnection, result: RunResult) -> No
         {"day": day, **_outline(gone.member), "reason": gone.reason, "payload": _payload(gone.member)}
         for gone in result.archived
     ])
+    _insert_rows(connection, "tests", [{"place": place, **test.model_dump()}
+                                       for place, test in enumerate(result.tests)])
     _insert_rows(connection, "evidence", [
         {"day": day, "kind": record.kind, "identity": record.identity, "birth_ms": record.birth_ms,
          "blocks": list(record.days[-1].blocks), "trades": record.days[-1].trades}
@@ -223,9 +255,10 @@ def _payload(member: BaseModel) -> str:
     return canonical_json(member.model_dump(mode="json"))
 
 
-def _delete_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+def _delete_run(connection: duckdb.DuckDBPyConnection, sequence: int) -> None:
+    """Take a run out by its place: its trials include those of the unfinished runs that it took in."""
     for name in ("trials", "runs"):
-        connection.execute(f"DELETE FROM {name} WHERE run_id = ?", [run_id])  # noqa: S608  # nosec B608
+        connection.execute(f"DELETE FROM {name} WHERE sequence = ?", [sequence])  # noqa: S608  # nosec B608
 
 
 def _insert_rows(connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

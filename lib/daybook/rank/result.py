@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from daybook.core.errors import DataError
 from daybook.core.hashing import canonical_json, hash_json
 from daybook.core.time import parse_day
 from daybook.rank.evidence import Evidence
-from daybook.rank.ledger import checked, joined, read_trials
-from daybook.rank.pool import KINDS, Kind, Pool
+from daybook.rank.forward_test import ForwardTest
+from daybook.rank.kinds import KINDS, Kind
+from daybook.rank.ledger import UNFINISHED, checked, joined, read_trials
+from daybook.rank.pool import Pool
 from daybook.rank.score import ScoreResult
 from daybook.rank.update import Archived
 
@@ -36,8 +38,9 @@ class RunResult(BaseModel):
 
     run_id: `2023-06-14/01`. official: run 01, or a re-run that was adopted; only such a run changes pools.
     previous_day: the official day whose pools the run started from, None at the very beginning. facts: further
-    manifest facts as JSON values. evidence: the forward records with this day's entry in them. trials: one ledger a
-    step, in step order, as Parquet paths or tables.
+    manifest facts as JSON values. evidence: the forward records with this day's entry in them. tests: the candidates
+    whose one test fell on this day, in the order in which they were tested. trials: one ledger a step, in step order,
+    as Parquet paths or tables. unfinished: ledgers of runs that were given up, which this run took in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -59,7 +62,9 @@ class RunResult(BaseModel):
     scores: tuple[ScoreRow, ...] = ()
     archived: tuple[Archived, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    tests: tuple[ForwardTest, ...] = ()
     trials: tuple[Path | pa.Table, ...] = ()
+    unfinished: tuple[Path | pa.Table, ...] = ()
 
     @field_validator("day")
     @classmethod
@@ -87,26 +92,35 @@ class RunResult(BaseModel):
             raise ValueError(f"run {self.run_id}: one pool a kind, of the run's own day; found {kinds}")
         if self.official and set(kinds) != set(KINDS):
             raise ValueError(f"run {self.run_id}: an official run needs the pools {', '.join(KINDS)}; found {kinds}")
+        if any(test.day != self.day for test in self.tests):
+            raise ValueError(f"run {self.run_id}: tests of {sorted({test.day for test in self.tests})}; its day only")
         late = [record.identity for record in self.evidence if record.days and record.days[-1].day > self.day]
         if late:
             raise ValueError(f"run {self.run_id}: evidence from after its day, of {', '.join(late)}")
         return self
 
     def trial_rows(self) -> pa.Table:
-        """The ledgers as one table in step order. Raises DataError when one is missing, corrupt or of another run."""
-        tables: list[pa.Table] = []
-        for ledger in self.trials:
-            table = read_trials(ledger) if isinstance(ledger, Path) else checked(ledger, f"run {self.run_id} trials")
-            runs = table["run_id"].unique().to_pylist()
-            if runs not in ([], [self.run_id]):
-                raise DataError(f"run {self.run_id}: its trial ledger holds rows of {runs}; only its own are allowed.")
-            tables.append(table)
-        return joined(tables)
+        """The ledgers as one table, its own in step order, then those of the unfinished runs that it took in.
+
+        Raises DataError when one is missing, corrupt or of another finished run.
+        """
+        own = [self._ledger(ledger, lambda name: name == self.run_id) for ledger in self.trials]
+        taken_in = [self._ledger(ledger, lambda name: name.startswith(UNFINISHED)) for ledger in self.unfinished]
+        return joined([*own, *taken_in])
+
+    def _ledger(self, ledger: Path | pa.Table, allowed: Callable[[str], bool]) -> pa.Table:
+        table = read_trials(ledger) if isinstance(ledger, Path) else checked(ledger, f"run {self.run_id} trials")
+        foreign = [name for name in table["run_id"].unique().to_pylist() if not allowed(name)]
+        if foreign:
+            raise DataError(f"run {self.run_id}: a trial ledger holds rows of {foreign}; only its own are allowed, and "
+                            f"in ledgers that it took in those of {UNFINISHED}... runs.")
+        return table
 
     def record_hash(self, digests: Sequence[bytes]) -> str:
         """SHA-256 of everything recorded but the official mark, so that adopting a run leaves it what it was.
 
         digests: row_digests of trial_rows().
         """
-        facts = self.model_dump(mode="json", exclude={"official", "trials"})
+        without = {"official", "trials", "unfinished"} | (set() if self.tests else {"tests"})
+        facts = self.model_dump(mode="json", exclude=without)
         return hash_json([facts, hashlib.sha256(b"".join(digests)).hexdigest()])

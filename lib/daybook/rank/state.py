@@ -11,13 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from daybook.core.store import Store
 from daybook.core.time import parse_day
 from daybook.rank.evidence import Evidence, EvidenceDay
+from daybook.rank.forward_test import ForwardTest
+from daybook.rank.kinds import KINDS, Kind
 from daybook.rank.ledger import TrialCounts
-from daybook.rank.pool import KINDS, Kind, Pool, PoolMember, empty_pool
+from daybook.rank.pool import Pool, PoolMember, empty_pool
 
 if TYPE_CHECKING:
     import duckdb
 
 HISTORY_DAYS = 30
+ANY_RUN = 2**31
+"""Above every run number: all runs of a day."""
 _HISTORY = ("day", "kind", "identity", "name", "score")
 
 
@@ -55,8 +59,11 @@ class PriorState(BaseModel):
 
     previous_day: the newest official day before it, None at the beginning. pools: that day's, empty ones at the
     beginning. evidence: forward record by identity, of that day's pool members. history: scores of the last 30 days,
-    oldest first. trials: evaluations of earlier days; `today` is those of previous_day. identities: everything tried
-    in these days, so that a duplicate is refused; a whole life of them would make every run folder larger for ever.
+    oldest first. trials: evaluations of earlier days and, for a re-run, of the earlier runs of its own day; `today` is
+    those of previous_day. identities: everything tried in these days, so that a duplicate is refused; a whole life of
+    them would make every run folder larger for ever. tests: every forward test ever made, in order, which the online
+    procedure goes on from. unfinished: ledgers of runs that were given up, by name, with the SHA-256 of each: they lie
+    beside the state, are counted in trials and go into the store with this run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -68,6 +75,8 @@ class PriorState(BaseModel):
     history: tuple[HistoryRow, ...] = ()
     trials: TrialCounts = Field(default_factory=TrialCounts)
     identities: frozenset[str] = frozenset()
+    tests: tuple[ForwardTest, ...] = ()
+    unfinished: dict[str, str] = Field(default_factory=dict)
 
     @field_serializer("identities")
     def _sorted(self, hashes: frozenset[str]) -> list[str]:
@@ -79,17 +88,18 @@ class PriorState(BaseModel):
         return cls(day=day, pools={kind: empty_pool(day, kind) for kind in KINDS})
 
 
-def prior_state(store: Store, day: str) -> PriorState:
+def prior_state(store: Store, day: str, number: int = 1) -> PriorState:
     """state_before on the store's newest generation; empty when nothing was published yet."""
     if store.newest() is None:
         return PriorState.empty(day)
-    return store.read(lambda connection: state_before(connection, day))
+    return store.read(lambda connection: state_before(connection, day, number))
 
 
-def state_before(connection: duckdb.DuckDBPyConnection, day: str) -> PriorState:
+def state_before(connection: duckdb.DuckDBPyConnection, day: str, number: int = 1) -> PriorState:
     """Everything official from before `day` (YYYY-MM-DD), so that re-running a past day sees what was known then.
 
-    Trials of every run of earlier days count, re-runs included. Raises UsageError for a day that does not exist.
+    Trials of every run of earlier days count, re-runs included, and those of the runs of this day with a lower number:
+    whoever runs a day again has tried more. Raises UsageError for a day that does not exist.
     """
     first = (parse_day(day) - timedelta(days=HISTORY_DAYS)).isoformat()
     previous = connection.execute("SELECT max(day) FROM runs WHERE official AND day < ?", [day]).fetchone()
@@ -103,8 +113,9 @@ def state_before(connection: duckdb.DuckDBPyConnection, day: str) -> PriorState:
         day=day, previous_day=previous_day, pools=pools,
         evidence={member.identity: _evidence(connection, member, day) for member in members},
         history=tuple(HistoryRow.model_validate(dict(zip(_HISTORY, row, strict=True))) for row in history),
-        trials=_counts(connection, day, previous_day),
+        trials=_counts(connection, day, number, previous_day),
         identities=_tried(connection, first, day),
+        tests=_tests(connection, day),
     )
 
 
@@ -115,11 +126,15 @@ def venue_of(connection: duckdb.DuckDBPyConnection, day: str) -> str | None:
     return facts.get("venue")
 
 
-def trial_counts(connection: duckdb.DuckDBPyConnection, day: str) -> TrialCounts:
-    """Evaluations on `day`, on it and every earlier day, and these by kind."""
+def trial_counts(connection: duckdb.DuckDBPyConnection, day: str, before_run: int = ANY_RUN) -> TrialCounts:
+    """Evaluations of the runs of `day`, of these and every earlier day's, and all by kind.
+
+    before_run: of `day`, only runs with a lower number count. What a run took in from unfinished runs counts with it.
+    """
     rows = connection.execute(
-        "SELECT kind, count(*), count(*) FILTER (day = ?) FROM trials WHERE day <= ? GROUP BY kind ORDER BY kind",
-        [day, day],
+        "SELECT kind, count(*), count(*) FILTER (runs.day = ?) FROM trials JOIN runs USING (sequence) "
+        "WHERE runs.day < ? OR (runs.day = ? AND runs.number < ?) GROUP BY kind ORDER BY kind",
+        [day, day, day, before_run],
     ).fetchall()
     return TrialCounts(
         today=sum(row[2] for row in rows), ever=sum(row[1] for row in rows), by_kind={row[0]: row[1] for row in rows}
@@ -159,12 +174,20 @@ def _evidence(connection: duckdb.DuckDBPyConnection, member: PoolMember, day: st
     return Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms, days=days)
 
 
-def _counts(connection: duckdb.DuckDBPyConnection, day: str, previous_day: str | None) -> TrialCounts:
-    last = (parse_day(day) - timedelta(days=1)).isoformat()
-    found = trial_counts(connection, last)
-    if previous_day == last or previous_day is None:
-        return found
-    return found.model_copy(update={"today": trial_counts(connection, previous_day).today})
+def _counts(
+    connection: duckdb.DuckDBPyConnection, day: str, number: int, previous_day: str | None
+) -> TrialCounts:
+    found = trial_counts(connection, day, number)
+    last = previous_day or (parse_day(day) - timedelta(days=1)).isoformat()
+    return found.model_copy(update={"today": trial_counts(connection, last).today})
+
+
+def _tests(connection: duckdb.DuckDBPyConnection, day: str) -> tuple[ForwardTest, ...]:
+    names = list(ForwardTest.model_fields)
+    rows = connection.execute(
+        f"SELECT {', '.join(names)} FROM tests WHERE day < ? ORDER BY day, place", [day]  # noqa: S608  # nosec B608
+    ).fetchall()
+    return tuple(ForwardTest.model_validate(dict(zip(names, row, strict=True))) for row in rows)
 
 
 def _tried(connection: duckdb.DuckDBPyConnection, first: str, day: str) -> frozenset[str]:
