@@ -34,7 +34,7 @@ def bars_of(count: int, *, timeframe_ms: int = MINUTE, timeframe: str = "1m", st
 
 
 def fills_of(slippage_bps: np.ndarray, *, rejected: np.ndarray | None = None, start_ms: float = MONDAY_MS,
-             latency_ms: float = 40.0) -> Fills:
+             latency_ms: float = 40.0, venue: str = "binance_usdm") -> Fills:
     count = slippage_bps.size
     side = np.where(np.arange(count) % 2 == 0, 1.0, -1.0)
     refused = np.zeros(count, dtype=bool) if rejected is None else rejected
@@ -42,7 +42,7 @@ def fills_of(slippage_bps: np.ndarray, *, rejected: np.ndarray | None = None, st
     mid = np.full(count, 100.0)
     touch = mid + side * 0.01
     price = np.where(refused, np.nan, touch + side * slippage_bps * mid / 1e4)
-    return Fills("binance_usdm", "BTCUSDT", side, decided, decided + 5, decided + 5 + latency_ms, mid, touch, price,
+    return Fills(venue, "BTCUSDT", side, decided, decided + 5, decided + 5 + latency_ms, mid, touch, price,
                  refused)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from execution_tapes import quotes_of, week_of_metrics
+from execution_tapes import fills_of, quotes_of, week_of_metrics
 from typer.testing import CliRunner
 
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.execution import Costs, ExecutionMetrics, MeasuredCosts, Recordings, measure, write_metrics
 from daybook.market.synthetic import synthetic_venue
@@ -105,6 +105,33 @@ def test_a_market_that_was_not_measured_pays_the_pool_and_the_report_says_so(tmp
     day = sealed_day(tmp_path, settings)
     assert day.costs.spread_of("ETHUSDT") == pytest.approx(4.0)
     assert any(notice.message.startswith("ETHUSDT: not measured") for notice in cost_warnings(day))
+
+
+def test_a_day_whose_decisions_are_slower_than_the_latency_budget_pays_the_p90_of_slippage(tmp_path: Path) -> None:
+    slipped = fills_of(np.random.default_rng(9).permutation(np.linspace(0.0, 3.0, 4000)), venue=VENUE)
+    document = measure("2024-02-01", Recordings(quotes=[quotes_of(np.full(20_000, 4.0), venue=VENUE)], fills=[slipped]))
+    write_metrics(tmp_path / "data", document.model_copy(update={"date": "2026-01-10"}))
+    costs, warnings = {}, {}
+    for decision_ms, budget_ms in ((500, 500), (501, 500), (501, 2000)):
+        given = settings_of(tmp_path, decision_ms=decision_ms, latency_budget_ms=budget_ms)
+        day = sealed_day(tmp_path / f"{decision_ms}-{budget_ms}", given)
+        costs[decision_ms, budget_ms] = day.costs.side_cost(day.minute_bars["BTCUSDT"])
+        warnings[decision_ms, budget_ms] = " ".join(notice.message for notice in cost_warnings(day))
+    np.testing.assert_allclose(costs[500, 500], (2.0 + 1.5) * 1e-4, rtol=0.05)
+    np.testing.assert_allclose(costs[501, 500], (2.0 + 2.7) * 1e-4, rtol=0.05)
+    np.testing.assert_array_equal(costs[501, 2000], costs[500, 500])
+    late = "a decision takes 501 ms, longer than the latency budget of 500 ms: fills pay the p90 of slippage"
+    assert [late in text for text in warnings.values()] == [False, True, False]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"decision_ms": -1}, "decision_ms = -1"), ({"latency_budget_ms": "soon"}, "latency_budget_ms = 'soon'"),
+    ({"decision_ms": True}, "not numbers"), ({"decision_ms": 10, "costs": "settings"}, "costs = measured only"),
+])
+def test_times_that_are_none_or_that_nothing_would_read_are_refused(tmp_path: Path, given: dict[str, Any],
+                                                                     words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        settings_of(tmp_path, **given)
 
 
 def test_the_commands_measure_show_and_roll_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from execution_tapes import MONDAY_MS, bars_of, calm_and_wild, fills_of, quotes_of, week_of_metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from daybook.backtest import simulate_bits
@@ -173,6 +175,21 @@ def test_an_order_is_filled_whole_or_refused_whole() -> None:
     assert execute(deep, 7, small).filled
     refused = execute(deep, 7, large)
     assert (refused.filled, refused.side_cost, refused.reason) == (False, 0.0, "larger than the touch")
+
+
+@given(number=st.integers(0, 10**6), notional=st.floats(0.0, 1e6), decision_ms=st.floats(0.0, 500.0))
+@settings(max_examples=200, deadline=None)
+def test_no_order_is_ever_filled_in_part(number: int, notional: float, decision_ms: float) -> None:
+    done = execute(SLIPPING, 7, order(number, notional=notional, decision_ms=decision_ms))
+    depth = order_uniforms(7, SLIPPING.identity, f"order-{number}", "entry")[4]
+    touch = SLIPPING.market("BTCUSDT").figure("touch_notional", "tokyo", "any")[0]
+    assert touch is not None
+    whole = (done.half_spread_bps + done.slippage_bps) * 1e-4
+    assert (done.filled, done.side_cost) == ((True, whole) if not done.reason else (False, 0.0))
+    if notional > touch.quantile(depth):
+        assert not done.filled
+    elif not done.filled:
+        assert done.reason.startswith("refused")
 
 
 def test_a_late_order_pays_at_least_the_p90_of_slippage() -> None:

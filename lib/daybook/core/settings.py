@@ -126,6 +126,14 @@ class Settings(BaseSettings):
     costs: Literal["settings", "measured"] = Field(
         "settings", description="fills pay spread_bps as set, or what `daybook execution measure` found by that day"
     )
+    decision_ms: Real = Field(
+        0.0, ge=0, le=3_600_000, allow_inf_nan=False,
+        description="from a bar's close to the order, in ms; read with costs = measured",
+    )
+    latency_budget_ms: Real = Field(
+        500.0, ge=0, le=3_600_000, allow_inf_nan=False,
+        description="a slower decision, in ms, pays the p90 of measured slippage",
+    )
     anthropic_api_key: SecretStr | None = Field(None, description="key of the Claude API (masked everywhere)")
 
     fee_bps: Real = parameter(5.0, "bps per side", "exchange fee", ge=0, le=1000, allow_inf_nan=False)
@@ -150,6 +158,10 @@ class Settings(BaseSettings):
     def _fit_together(self) -> Self:
         if self.source == "synthetic" and (self.candles is not None or self.venue is not None):
             raise ValueError("candles and venue are read with source = files only; give --source files")
+        if self.decision_ms > 0 and self.costs != "measured":
+            raise ValueError(
+                f"decision_ms = {self.decision_ms:g} is read with costs = measured only; set that too, or leave it at 0"
+            )
         if self.history_days < self.window_days + LEAST_DESIGN_DAYS:
             raise ValueError(
                 f"history_days = {self.history_days} must be at least window_days = {self.window_days} plus "

@@ -41,7 +41,10 @@ def sealed_costs(folder: Path, settings: Settings, bars: Mapping[str, Any]) -> C
     metrics = load_metrics(path)
     if metrics.identity != bars.get(SEALED_IDENTITY):
         raise DataError(f"{path}: changed since the run was sealed. Start the day again without --resume.")
-    return MeasuredCosts(fee_bps=settings.fee_bps, metrics=metrics, venue=str(bars["venue"]))
+    return MeasuredCosts(
+        fee_bps=settings.fee_bps, metrics=metrics, venue=str(bars["venue"]), decision_ms=settings.decision_ms,
+        latency_budget_ms=settings.latency_budget_ms,
+    )
 
 
 def cost_notices(costs: Costs, settings: Settings) -> list[str]:
@@ -50,7 +53,9 @@ def cost_notices(costs: Costs, settings: Settings) -> list[str]:
         return []
     told = (f"spread and slippage as measured on {costs.document.date} (metrics {costs.identity[:12]}); spread_bps is "
             "not used")
-    return [told, *costs.notices(settings.symbols)]
+    late = [f"a decision takes {settings.decision_ms:g} ms, longer than the latency budget of "
+            f"{settings.latency_budget_ms:g} ms: fills pay the p90 of slippage"] if costs.late else []
+    return [told, *late, *costs.notices(settings.symbols)]
 
 
 def data_hash_of(bars: Mapping[str, Any]) -> str:
