@@ -26,8 +26,8 @@ def candle(time_ms: int, price: float = 100.0, volume: float = 1.0) -> Candle:
 
 
 def minutes(count: int, start_ms: int = JUNE) -> list[Candle]:
-    """Consecutive bars, each at another price."""
-    return [candle(start_ms + number * MINUTE_MS, 100.0 + number % 37) for number in range(count)]
+    """Consecutive bars, seven prices in turn."""
+    return [candle(start_ms + number * MINUTE_MS, 100.0 + number % 7) for number in range(count)]
 
 
 def rows(candles: Sequence[Candle], close_times: Sequence[int] | None = None, length_ms: int = MINUTE_MS) -> CandleRows:

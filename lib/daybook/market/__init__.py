@@ -5,7 +5,7 @@ from daybook.market.bars import Bars
 from daybook.market.errors import CandleFileError, MissingCandlesError
 from daybook.market.funding import FundingRates, FundingStore, funding_store
 from daybook.market.importer import ImportReport, MarketImport, SkippedFile, import_candles
-from daybook.market.quality import Gap, QualityReport, check_file, check_quality, check_store
+from daybook.market.quality import EarlyClose, Gap, QualityReport, check_file, check_files, check_quality, check_store
 from daybook.market.quotes import QuoteFaults, QuoteFileError, Quotes
 from daybook.market.quotes_reading import quote_files, read_markets, read_quotes
 from daybook.market.reading import candle_store, read_bars
@@ -19,6 +19,7 @@ __all__ = [
     "Bars",
     "CandleFileError",
     "CandleStore",
+    "EarlyClose",
     "FundingRates",
     "FundingStore",
     "Gap",
@@ -37,6 +38,7 @@ __all__ = [
     "aggregate_minutes",
     "candle_store",
     "check_file",
+    "check_files",
     "check_quality",
     "check_store",
     "funding_store",

@@ -11,10 +11,12 @@ import re
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from numpy.typing import NDArray
 
 from daybook.core.arrays import Ints
 from daybook.core.time import MINUTE_MS
@@ -35,15 +37,16 @@ _EIGHT_PLACES = re.compile(rb"[0-9]+\.[0-9]{8}", re.ASCII)
 _CONVERSION = re.compile(r"CSV column #(\d+): (?:Row #(\d+): )?.*invalid value '(.*)'", re.DOTALL)
 
 
-def csv_bytes(path: Path) -> bytes:
+def csv_bytes(path: Path, inside: str | None = None) -> bytes:
     """The CSV text of a candle file, out of its zip where it is one.
 
-    A zip must hold one CSV of its own base name, of at most MAX_CSV_BYTES, with right checksum.
+    A zip must hold one CSV, named `inside` or by the zip's own base name, of at most MAX_CSV_BYTES, with right
+    checksum.
     Raises CandleFileError naming file and cause.
     """
     try:
         if path.suffix == ".zip":
-            return _unzipped(path)
+            return _unzipped(path, inside or f"{path.stem}.csv")
         size = path.stat().st_size
         if size > MAX_CSV_BYTES:
             raise CandleFileError(f"{path}: {size:,} bytes, allowed are {MAX_CSV_BYTES:,}. Split the file.")
@@ -96,26 +99,35 @@ def parse_csv(path: Path, text: bytes, length_ms: int = MINUTE_MS) -> CandleRows
     is open time + length_ms. Raises CandleFileError naming file, column, what was found and what is allowed.
     """
     columns, has_header = csv_columns(path, text)
-    used = [name for name in columns if name in (*CANDLE_COLUMNS, "close_time")]
-    types = {name: pa.int64() if name.endswith("_time") else pa.float64() for name in used}
-    try:
-        table = pa.csv.read_csv(
-            pa.BufferReader(text),
-            # One thread: only then do errors name the row.
-            pa.csv.ReadOptions(use_threads=False, column_names=list(columns), skip_rows=int(has_header)),
-            convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=used, null_values=[]),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise CandleFileError(f"{path}: {_readable(str(error), columns)}") from error
-    if not table.num_rows:
+    used = tuple(name for name in columns if name in (*CANDLE_COLUMNS, "close_time"))
+    values = csv_numbers(path, text, columns, used, skip_rows=int(has_header))
+    if not values["open_time"].size:
         raise CandleFileError(f"{path}: no candle after the header. Download it again.")
-    values = {name: np.asarray(table[name].to_numpy()) for name in used}
     open_time = milliseconds(path, "open_time", values["open_time"])
     if "close_time" in values:
         close_time = milliseconds(path, "close_time", values["close_time"], after=1)
     else:
         close_time = open_time + length_ms
     return CandleRows.of(open_time, (values[name] for name in CANDLE_COLUMNS[1:]), close_time)
+
+
+def csv_numbers(path: Path, text: bytes, columns: tuple[str, ...], used: tuple[str, ...],
+                skip_rows: int = 0) -> dict[str, NDArray[Any]]:
+    """(T,) int64 for each used column that is a time, (T,) float64 for the others.
+
+    Raises CandleFileError naming file, column, row and what was found.
+    """
+    types = {name: pa.int64() if name.endswith("_time") else pa.float64() for name in used}
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(text),
+            # One thread: only then do errors name the row.
+            pa.csv.ReadOptions(use_threads=False, column_names=list(columns), skip_rows=skip_rows),
+            convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=list(used), null_values=[]),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise CandleFileError(f"{path}: {_readable(str(error), columns)}") from error
+    return {name: np.asarray(table[name].to_numpy()) for name in used}
 
 
 def milliseconds(path: Path, column: str, stamps: Ints, after: int = 0) -> Ints:
@@ -135,10 +147,9 @@ def milliseconds(path: Path, column: str, stamps: Ints, after: int = 0) -> Ints:
     return np.where(micro, -(-moved // _US), moved)
 
 
-def _unzipped(path: Path) -> bytes:
+def _unzipped(path: Path, expected: str) -> bytes:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        expected = f"{path.stem}.csv"
         names = [member.filename for member in members]
         if names != [expected]:
             listed = ", ".join(map(repr, names[:5])) or "nothing"

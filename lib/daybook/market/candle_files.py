@@ -21,6 +21,8 @@ from daybook.market.archive import (
     venue_by_shape,
 )
 from daybook.market.errors import CandleFileError
+from daybook.market.lean import lean_trade
+from daybook.market.lean_candles import lean_bytes, parse_lean
 from daybook.market.names import UNKNOWN_VENUE, FileName, interval_ms, interval_name, parse_file_name
 from daybook.market.rows import CandleRows, distinct
 
@@ -28,7 +30,8 @@ _MIN_ROWS_FOR_SPACING = 20
 # Damaged metadata also shows as unsupported types and broken UTF-8, which are no ArrowInvalid.
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
 NAMES_ALLOWED = ("allowed are SYMBOL-1m-DATE.zip or .csv (Binance archive), SYMBOL_FROM_TO.parquet below a folder "
-                 "named 1m, and SYMBOL_1m_FROM_TO.parquet")
+                 "named 1m, SYMBOL_1m_FROM_TO.parquet, and crypto/MARKET/minute/SYMBOL/YYYYMMDD_trade.zip (Lean; also "
+                 "cryptofuture, where the symbol ends in USDT)")
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,17 @@ def probe(path: Path) -> None:
     """Check without reading the candles that a file is whole and has the right columns. Raises CandleFileError."""
     if path.suffix == ".parquet":
         _parquet(path)
+    elif lean := lean_trade(path):
+        lean_bytes(path, lean)
     else:
         csv_columns(path, csv_bytes(path))
 
 
 def read_candle_file(path: Path, venue: str | None = None) -> CandleFile:
-    """The rows of a Parquet, CSV or zip candle file.
+    """The rows of a Parquet, CSV, Binance or Lean zip candle file.
 
-    The venue is the one given, else the folder's (Parquet and six-column CSV) or the one whose archive has this shape,
-    else `files`. The bar length is the name's or folder's, else the commonest distance between bars.
+    The venue is the one given, else the folder's (Parquet, Lean and six-column CSV) or the one whose archive has this
+    shape, else `files`. The bar length is the name's or folder's, else the commonest distance between bars.
     Raises CandleFileError naming file, cause, what was found and what is allowed.
     """
     name = candle_file_name(path)
@@ -69,6 +74,8 @@ def read_candle_file(path: Path, venue: str | None = None) -> CandleFile:
     declared_ms = interval_ms(name.interval) if name.interval else None
     if path.suffix == ".parquet":
         rows = _parquet_rows(path, declared_ms or MINUTE_MS)
+    elif lean := lean_trade(path):
+        rows = parse_lean(path, lean, lean_bytes(path, lean))
     else:
         text = csv_bytes(path)
         columns, has_header = csv_columns(path, text)

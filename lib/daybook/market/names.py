@@ -2,16 +2,20 @@
 
 A candle file's name says its symbol, mostly its interval and never its venue:
 `BTCUSDT-1m-2023-03-24.zip` (Binance archive), `BTCUSDT_2022-01-01_2023-12-31.parquet` below a folder `1m`,
-`BTCUSDT_1m_2017-08-17_2018-03-31.parquet`, `BTCUSDT_1m.parquet`.
+`BTCUSDT_1m_2017-08-17_2018-03-31.parquet`, `BTCUSDT_1m.parquet`. Lean's folders say all of it:
+`crypto/binance/minute/btcusdt/20180208_trade.zip`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 from daybook.core.errors import UsageError
+from daybook.core.time import DAY_MS, Window, day_start_ms
+from daybook.market.lean import lean_trade
 
 UNKNOWN_VENUE = "files"
 SUFFIXES = (".parquet", ".csv", ".zip")
@@ -27,7 +31,8 @@ _EXCHANGE_FORM = re.compile(
     re.ASCII,
 )
 _FILE_FORMS = (
-    re.compile(rf"(?P<symbol>{_SYMBOL})-(?P<interval>{_INTERVAL})-[0-9]{{4}}-[0-9]{{2}}(?:-[0-9]{{2}})?", re.ASCII),
+    re.compile(rf"(?P<symbol>{_SYMBOL})-(?P<interval>{_INTERVAL})-"
+               r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?", re.ASCII),
     re.compile(rf"(?P<symbol>{_SYMBOL})(?:_(?P<interval>{_INTERVAL}))?(?:_{_DAY}_{_DAY})?", re.ASCII),
 )
 _UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -50,7 +55,26 @@ def parse_file_name(path: Path) -> FileName | None:
         match = form.fullmatch(path.stem)
         if match:
             return FileName(match["symbol"], match["interval"] or _folder_interval(path), _folder_venue(path))
-    return None
+    lean = lean_trade(path)
+    if lean is None or not (_SYMBOL_FORM.fullmatch(lean.symbol) and _VENUE_FORM.fullmatch(lean.venue)):
+        return None
+    return FileName(lean.symbol, "1m", lean.venue)
+
+
+def named_window(path: Path) -> Window | None:
+    """The UTC day or month that an archive file's name says it covers; None where the name says none."""
+    lean = lean_trade(path)
+    if lean is not None:
+        return Window(day_start_ms(lean.day), day_start_ms(lean.day) + DAY_MS)
+    match = _FILE_FORMS[0].fullmatch(path.stem)
+    if match is None:
+        return None
+    try:
+        first = date(int(match["year"]), int(match["month"]), int(match["day"] or 1))
+    except ValueError:
+        return None
+    after = first + timedelta(days=1) if match["day"] else (first + timedelta(days=31)).replace(day=1)
+    return Window(day_start_ms(first), day_start_ms(after))
 
 
 def interval_ms(interval: str) -> int | None:

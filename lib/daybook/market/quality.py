@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,15 +15,18 @@ from daybook.core.errors import UsageError
 from daybook.core.time import MINUTE_MS, Window, timeframe_ms, utc_text
 from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
-from daybook.market.names import interval_ms, interval_name
+from daybook.market.names import interval_ms, interval_name, named_window
 from daybook.market.quarantine import Quarantined
 from daybook.market.rows import CandleRows, distinct, rows_of
+from daybook.market.spikes import Spike, find_spikes
 from daybook.market.store import CandleStore
 from daybook.market.validity import BAD_CLOSE_TIME, OFF_GRID, OK, defects, impossible
 
 MAX_MISSING = 0.02
 """Fraction of a window's bars that may be missing or unusable, where no other limit is given."""
 MAX_GAPS_LISTED = 20
+MAX_SPIKES_LISTED = 20
+MAX_CLOSES_LISTED = 20
 
 
 class Gap(BaseModel):
@@ -38,6 +42,15 @@ class Gap(BaseModel):
     missing: int
 
 
+class EarlyClose(BaseModel):
+    """A bar that closed before its time: open time and (exclusive) close time in ms UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    open_time_ms: int
+    close_time_ms: int
+
+
 class QualityReport(BaseModel):
     """Quality of one market's candles over [start_ms, end_ms), times in ms UTC.
 
@@ -46,7 +59,10 @@ class QualityReport(BaseModel):
     order; missing: whole bars that fit into all holes. duplicates: rows whose open time was there already.
     off_minute: open times off the grid of full bars. zero_volume: bars without trades (a halt or frozen price), and
     their longest run. impossible: prices, volumes or close times no market can have printed. irregular_closes: bars
-    that closed before their time. quarantined: rows of the window that were refused at import.
+    that closed before their time, the first MAX_CLOSES_LISTED of them in early_closes. quarantined: rows of the window
+    that were refused at import. spikes: bars whose prices stand alone (see `spikes`), the first MAX_SPIKES_LISTED of
+    them in spike_bars; spikes_confirmed: equally extreme ones in whose minutes other markets moved too. Both stay in
+    the data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,11 +87,15 @@ class QualityReport(BaseModel):
     irregular_closes: int
     quarantined: int
     max_missing: float
+    early_closes: tuple[EarlyClose, ...] = ()
+    spikes: int = 0
+    spikes_confirmed: int = 0
+    spike_bars: tuple[Spike, ...] = ()
 
     @property
     def verdict(self) -> Literal["complete", "usable", "unusable"]:
-        """complete: every bar there and free of defects; usable: within max_missing; else unusable."""
-        if self.usable == self.expected and not (self.duplicates or self.quarantined):
+        """complete: every bar there and nothing to doubt; usable: within max_missing; else unusable."""
+        if self.usable == self.expected and not (self.duplicates or self.quarantined or self.spikes):
             return "complete"
         return "usable" if self.ok else "unusable"
 
@@ -87,11 +107,12 @@ class QualityReport(BaseModel):
     @property
     def summary(self) -> str:
         """One line for a person: verdict, completeness, and every count that is not zero."""
+        frozen = f" ({self.zero_volume_longest:,} in a row)" if self.zero_volume_longest > 1 else ""
         counts = {
             "gaps": self.gap_count, "missing bars": self.missing, "duplicates": self.duplicates,
-            "off-minute stamps": self.off_minute, "zero-volume bars": self.zero_volume,
+            "off-minute stamps": self.off_minute, f"zero-volume bars{frozen}": self.zero_volume,
             "impossible bars": self.impossible, "irregular closes": self.irregular_closes,
-            "quarantined": self.quarantined,
+            "quarantined": self.quarantined, "prices that stand alone": self.spikes,
         }
         found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing wrong"
         return (f"{self.symbol} {self.timeframe} on {self.venue}: {self.verdict}, {self.usable:,} of "
@@ -120,24 +141,60 @@ def check_quality(bars: Bars, window: Window | None = None, *, max_missing: floa
 
 
 def check_store(store: CandleStore, venue: str, symbol: str, window: Window, *,
-                max_missing: float = MAX_MISSING) -> QualityReport:
-    """Quality of a stored market's 1-minute bars over a window as they were known at its end, with the refused rows."""
-    rows = store.rows(venue, symbol, window, known_before=window.end_ms)
+                max_missing: float = MAX_MISSING, peers: Sequence[str] = ()) -> QualityReport:
+    """Quality of a stored market's 1-minute bars over a window as they were known at its end, with the refused rows.
+
+    peers: other symbols of the venue, whose moves in the same minutes tell a crash from a slipped price.
+    """
+    def known(name: str) -> CandleRows:
+        return store.rows(venue, name, window, known_before=window.end_ms)
+
     refused = store.quarantined(venue, symbol, window)
-    return check_rows(rows, Subject(venue, symbol, MINUTE_MS, window, max_missing), refused)
+    return check_rows(known(symbol), Subject(venue, symbol, MINUTE_MS, window, max_missing), refused,
+                      [known(name) for name in peers if name != symbol])
 
 
-def check_file(path: Path, *, max_missing: float = MAX_MISSING) -> QualityReport:
-    """Quality of one candle file as it is, of any interval, from its first to its last bar.
+def check_file(path: Path, *, max_missing: float = MAX_MISSING, peers: Sequence[Path] = ()) -> QualityReport:
+    """Quality of one candle file as it is, of any interval.
 
-    Raises CandleFileError when the file can not be read as candles.
+    The window is the day or month in the file's name, else from its first to its last bar; rows outside the named
+    window widen it. peers: files of other markets with bars of the same length.
+    Raises CandleFileError when a file can not be read as candles.
     """
     file = read_candle_file(path)
-    return check_rows(file.rows, Subject(file.venue, file.symbol, file.length_ms, None, max_missing))
+    window = named_window(path)
+    if window is not None:
+        times = file.rows.open_time
+        window = Window(min(window.start_ms, int(times.min())), max(window.end_ms, int(times.max()) + 1))
+    others = [other for other in map(read_candle_file, peers) if other.length_ms == file.length_ms]
+    return check_rows(file.rows, Subject(file.venue, file.symbol, file.length_ms, window, max_missing), None,
+                      [_sound(other.rows, other.length_ms) for other in others])
 
 
-def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None = None) -> QualityReport:
-    """Quality of raw rows in any order; refused rows add to the counts of defects but fill no hole."""
+def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING) -> list[tuple[Path, QualityReport]]:
+    """Quality of several files; a price that stands alone is held against the other markets among them.
+
+    Every file is read once, and again only where some price stands alone at the same time in it or in another.
+    """
+    reports = [(path, check_file(path, max_missing=max_missing)) for path in paths]
+    return [(path, _compared(path, report, reports)) for path, report in reports]
+
+
+def _compared(path: Path, report: QualityReport, reports: Sequence[tuple[Path, QualityReport]]) -> QualityReport:
+    others = [other for other, found in reports
+              if (found.venue, found.symbol) != (report.venue, report.symbol) and found.timeframe == report.timeframe
+              and found.start_ms < report.end_ms and found.end_ms > report.start_ms]
+    if not report.spikes or not others:
+        return report
+    return check_file(path, max_missing=report.max_missing, peers=others)
+
+
+def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None = None,
+               peers: Sequence[CandleRows] = ()) -> QualityReport:
+    """Quality of raw rows in any order; refused rows add to the counts of defects but fill no hole.
+
+    peers: usable bars of other markets, sorted.
+    """
     if subject.window is not None:
         rows = rows.within(subject.window)
     elif not len(rows):
@@ -157,8 +214,9 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
                      key=lambda gap: gap.last_before_ms or 0)
     refused_codes = defects(refused.rows, length_ms) if refused is not None else np.empty(0, dtype=np.uint8)
     every = np.concatenate([codes, refused_codes])
-    early = rows.close_time != rows.open_time + length_ms
+    early = (rows.close_time != rows.open_time + length_ms) & (codes < BAD_CLOSE_TIME)
     silent = in_order.volume[first] == 0
+    extreme = find_spikes(_sound(rows, length_ms), length_ms, peers)
     return QualityReport(
         venue=subject.venue, symbol=subject.symbol, timeframe=interval_name(length_ms),
         start_ms=window.start_ms, end_ms=window.end_ms, expected=expected, present=int(times.size), usable=usable,
@@ -168,9 +226,26 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
         off_minute=int(np.count_nonzero(every == OFF_GRID)),
         zero_volume=int(np.count_nonzero(silent)), zero_volume_longest=_longest_run(silent),
         impossible=int(np.count_nonzero(impossible(every))),
-        irregular_closes=int(np.count_nonzero(early & (codes < BAD_CLOSE_TIME))),
+        irregular_closes=int(np.count_nonzero(early)),
         quarantined=len(refused_codes), max_missing=subject.max_missing,
+        spikes=len(extreme.alone), spikes_confirmed=extreme.confirmed, spike_bars=extreme.alone[:MAX_SPIKES_LISTED],
+        early_closes=_early_closes(rows.take(early)),
     )
+
+
+def _sound(rows: CandleRows, length_ms: int) -> CandleRows:
+    """The usable bars, sorted, the first of each open time."""
+    usable = rows.take(defects(rows, length_ms) == OK)
+    in_order = usable.take(np.argsort(usable.open_time, kind="stable"))
+    first = np.ones(len(in_order), dtype=np.bool_)
+    first[1:] = np.diff(in_order.open_time) > 0
+    return in_order.take(first)
+
+
+def _early_closes(rows: CandleRows) -> tuple[EarlyClose, ...]:
+    order = np.argsort(rows.open_time, kind="stable")[:MAX_CLOSES_LISTED]
+    return tuple(EarlyClose(open_time_ms=int(rows.open_time[at]), close_time_ms=int(rows.close_time[at]))
+                 for at in order)
 
 
 def _gaps(times: Ints, length_ms: int, window: Window | None) -> list[Gap]:

@@ -19,11 +19,11 @@ import pyarrow.csv
 
 from daybook.core.arrays import Floats
 from daybook.core.time import HOUR_MS, MINUTE_MS, day_start_ms
+from daybook.market.lean import HOURS_BEHIND_UTC, lean_venue
 from daybook.market.quotes import QuoteFileError, Quotes, RawQuotes, clean_quotes
 from daybook.market.quotes_files import file_bytes
 
 _NAME = re.compile(r"(\d{4})(\d{2})(\d{2})_quote\.zip", re.ASCII)
-_HOURS_BEHIND_UTC = {"fxcm": 5}
 _KINDS = ("crypto", "cryptofuture", "cfd", "forex")
 _RESOLUTIONS = ("minute", "tick")
 _MINUTE_COLUMNS: dict[int, tuple[int, ...]] = {11: (4, 9, 5, 10)}
@@ -65,21 +65,12 @@ def _market_day(path: Path) -> tuple[str, ...]:
     return (*path.parts[-5:-3], *path.parts[-2:])
 
 
-def lean_venue(kind: str, market: str, symbol: str) -> str:
-    """The venue's name as the candle store writes it: binance_spot, binance_usdm, bybit_coinm, oanda."""
-    if kind == "crypto":
-        return f"{market}_spot"
-    if kind == "cryptofuture":
-        return f"{market}_usdm" if symbol.upper().endswith("USDT") else f"{market}_coinm"
-    return market
-
-
 def _midnight(path: Path, market: str) -> int:
     """The moment in ms UTC at which the file's day begins."""
     match = _NAME.fullmatch(path.name)
     year, month, day = (int(part) for part in match.groups()) if match else (0, 0, 0)
     try:
-        return day_start_ms(date(year, month, day)) + _HOURS_BEHIND_UTC.get(market, 0) * HOUR_MS
+        return day_start_ms(date(year, month, day)) + HOURS_BEHIND_UTC.get(market, 0) * HOUR_MS
     except ValueError:
         raise QuoteFileError(f"{path}: its name is no calendar day. Name it YYYYMMDD_quote.zip.") from None
 

@@ -153,6 +153,12 @@ class CandleStore:
         found = united_revisions([read_revisions(path) for path in self._months(folder, "rows.parquet", window)])
         return found if window is None else found.within(window)
 
+    def revised_markets(self) -> tuple[tuple[str, str], ...]:
+        """Venue and symbol of every market that has revisions, sorted."""
+        files = self.root.glob("_revisions/venue=*/symbol=*/month=*/rows.parquet")
+        return tuple(sorted({(path.parents[2].name.removeprefix("venue="), path.parents[1].name.removeprefix("symbol="))
+                             for path in files}))
+
     def markets(self) -> tuple[StoredMarket, ...]:
         """Every market of the store with its extent and its gaps, by venue and symbol; reads open times only."""
         return tuple(

@@ -14,6 +14,7 @@ from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
 from daybook.pipeline.commands.candles import candles_download
+from daybook.pipeline.commands.candles_quality import candles_check, candles_revisions
 from daybook.pipeline.commands.data import data_app
 from daybook.pipeline.commands.execution import execution_app
 from daybook.pipeline.commands.features import features_app
@@ -133,30 +134,8 @@ def candles_import(path: Annotated[Path, typer.Argument(help="candle file or fol
 
 
 candles_app.command("download")(candles_download)
-
-
-@candles_app.command("check")
-def candles_check(path: Annotated[Path, typer.Argument(help="candle file or folder, as it lies; nothing is imported")],
-                  as_json: AsJson = False) -> None:
-    """Quality of candle files: gaps, duplicates, off-minute stamps, zero volume, impossible bars."""
-    from daybook.market import check_file
-
-    reports = [(file, check_file(file)) for file in _candle_files(path)]
-    if not reports:
-        raise DataError(f"{path}: no candle file found (parquet, csv or zip). Name a file or a folder that holds some.")
-    if as_json:
-        _print_json({str(file): report.model_dump(mode="json") for file, report in reports})
-        return
-    for file, report in reports:
-        typer.echo(f"{file.name}: {report.summary}")
-
-
-def _candle_files(path: Path) -> list[Path]:
-    from daybook.market.names import parse_file_name
-
-    if path.is_file():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file() and parse_file_name(file) is not None)
+candles_app.command("check")(candles_check)
+candles_app.command("revisions")(candles_revisions)
 
 
 @candles_app.command("list")
