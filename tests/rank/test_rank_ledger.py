@@ -22,6 +22,7 @@ from daybook.rank.ledger import (
     counts,
     first_broken,
     joined,
+    read_returns,
     read_trials,
     row_digests,
 )
@@ -221,3 +222,20 @@ def test_a_day_of_twelve_thousand_trials_takes_well_below_a_second():
     rows = chain(ledger_of(12_000))
     assert first_broken(rows) is None
     assert time.process_time() - started < 1.0
+
+
+def test_a_row_points_at_its_returns_and_they_are_found_again(tmp_path):
+    ledger = TrialLedger(DAY, RUN, "20_backtest")
+    rng = np.random.default_rng(3)
+    week, day = rng.normal(size=(2, 168)) * 1e-3, rng.normal(size=(1, 24)) * 1e-3
+    ledger.extend(trial(identity=["a", "b"]), returns=week)
+    ledger.add(**trial())
+    ledger.extend(trial(identity=["c"]), returns=day)
+    places = read_trials(ledger.write(tmp_path / "20_backtest"))["returns_at"].to_pylist()
+    assert places[2] is None
+    for place, expected in zip((places[0], places[1], places[3]), (*week, *day), strict=True):
+        assert read_returns(tmp_path, place) == pytest.approx(expected, abs=1e-9)
+    with pytest.raises(DataError, match="there are no returns at"):
+        read_returns(tmp_path, "20_backtest/trial_returns.parquet#9")
+    with pytest.raises(DataError, match="returns of shape"):
+        ledger.extend(trial(identity=["a", "b"]), returns=day)

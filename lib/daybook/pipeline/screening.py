@@ -28,6 +28,7 @@ class Screened:
     """One strategy with one parameter set on one timeframe, over every market with equal capital.
 
     blocks: (B,) float64 return of each hour of the window, fraction of capital. rows: one sweep row a market.
+    market_blocks: (M, B) float64, the same for each of these rows.
     """
 
     strategy: Strategy
@@ -36,6 +37,7 @@ class Screened:
     result: ScoreResult
     blocks: Floats
     rows: pd.DataFrame
+    market_blocks: Floats
 
     @property
     def worth(self) -> float:
@@ -73,7 +75,7 @@ def _scored(
 ) -> Screened:
     portfolio = equal_capital(list(blocks))
     result = score(portfolio, int(rows["trades"].sum()), rules=rules)
-    return Screened(strategy, json.loads(params), timeframe, result, portfolio, rows)
+    return Screened(strategy, json.loads(params), timeframe, result, portfolio, rows, blocks)
 
 
 def best_by_strategy(screened: Sequence[Screened]) -> dict[str, Screened]:
@@ -121,17 +123,18 @@ def parameter_draws(strategy: Strategy, draws: int, rng: np.random.Generator) ->
 
 def count_trials(
     ledger: TrialLedger, day: Day, kind: str, author: str, screened: Sequence[Screened], window: Window,
-    births: Mapping[str, int] | None = None,
+    births: Mapping[str, int] | None = None, parents: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Enter every simulation of `screened` into the ledger, one row a market.
+    """Enter every simulation of `screened` into the ledger, one row a market, with its hourly returns.
 
     births: identity -> birth (ms UTC); the day's own start when left out, since that is when a new design is born.
+    parents: identity -> identities that it came from; none when left out.
     """
     if not screened:
         return
     rows = pd.concat([found.rows for found in screened], ignore_index=True)
     structures = {found.strategy.identity: found.strategy.structure_hash for found in screened}
-    known = births or {}
+    known, lineage = births or {}, parents or {}
     hashes = {
         (timeframe, symbol): bars.data_hash
         for timeframe, markets in day.bars.items() for symbol, bars in markets.items()
@@ -156,7 +159,9 @@ def count_trials(
         "kurtosis": rows["kurtosis"].tolist(),
         "total_return": rows["total_return"].tolist(),
         "trades": rows["trades"].tolist(),
-    })
+        "n_returns": rows["n_bars"].tolist(),
+        "parents": [list(lineage.get(identity, ())) for identity in rows["identity"]],
+    }, returns=np.concatenate([found.market_blocks for found in screened]))
 
 
 def totals(found: Screened) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
+from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.files import read_parquet, write_parquet
 from daybook.core.hashing import canonical_json
@@ -23,6 +24,7 @@ Outcome = Literal["ok", "undefined", "failed"]
 KINDS = get_args(TrialKind)
 OUTCOMES = get_args(Outcome)
 FILE_NAME = "trials.parquet"
+RETURNS_NAME = "trial_returns.parquet"
 UNFINISHED = "unfinished/"
 """How the run_id of a row begins that was made in a run which was given up before it was published."""
 GENESIS = bytes(16)
@@ -110,12 +112,17 @@ class TrialLedger:
         self.step = step
         self._rows = 0
         self._batches: list[pa.Table] = []
+        self._returns: list[Floats] = []
+        self._kept = 0
 
     def __len__(self) -> int:
         return self._rows
 
-    def extend(self, columns: Mapping[str, Any]) -> None:
+    def extend(self, columns: Mapping[str, Any], returns: Floats | None = None) -> None:
         """Append a batch, one row a value; a scalar stands for every row.
+
+        returns: (rows, B) float64 block returns of these evaluations; they are written beside the ledger, and each row
+        points at its own.
 
         columns: every ledger column but day, run_id, step, seq and ledger_version; those that may be null may be left
         out. params, parents: JSON values or canonical JSON text, parents one list a row. NaN and infinity become null:
@@ -127,6 +134,8 @@ class TrialLedger:
         if unknown or missing:
             raise DataError(f"trial ledger {self.step}: unknown columns {unknown}, missing columns {missing}.")
         rows = _row_count(columns, self.step)
+        if returns is not None:
+            columns = {**columns, "returns_at": self._keep(returns, rows)}
         filled = {name: _column(columns.get(name), rows) for name in _GIVEN}
         filled["parents"] = [() if value is None else value for value in filled["parents"]]
         for name in ("params", "parents"):
@@ -140,6 +149,14 @@ class TrialLedger:
         self._batches.append(checked(_table(filled, self.step), f"trial ledger {self.step}"))
         self._rows += rows
 
+    def _keep(self, returns: Floats, rows: int) -> list[str]:
+        """Keep a batch's returns; where each row of them will lie."""
+        if returns.ndim != 2 or len(returns) != rows:
+            raise DataError(f"trial ledger {self.step}: returns of shape {returns.shape} for {rows} rows.")
+        self._returns.append(returns)
+        first, self._kept = self._kept, self._kept + rows
+        return [f"{self.step}/{RETURNS_NAME}#{place}" for place in range(first, self._kept)]
+
     def add(self, **row: Any) -> None:
         """Append one evaluation; the keywords are the columns of extend."""
         self.extend({name: [value] for name, value in row.items()})
@@ -149,13 +166,35 @@ class TrialLedger:
         return joined(self._batches)
 
     def write(self, folder: Path) -> Path:
-        """Write the rows to folder/trials.parquet."""
+        """Write the rows to folder/trials.parquet, and the returns that they point at beside it."""
+        if self._returns:
+            write_parquet(folder / RETURNS_NAME, _returns_table(self._returns), float_encoding=True)
         return write_parquet(folder / FILE_NAME, self.table())
 
 
 def read_trials(path: Path) -> pa.Table:
     """The rows of a ledger file. Raises DataError when it is missing, corrupt or has other columns."""
     return checked(read_parquet(path), str(path))
+
+
+def read_returns(folder: Path, returns_at: str) -> Floats:
+    """(B,) block returns that a row of a ledger points at. folder: the artefacts of its run.
+
+    Raises DataError when the pointer is ill-formed or nothing lies there.
+    """
+    name, _, row = returns_at.partition("#")
+    table = read_parquet(folder / name)
+    if not row.isdigit() or int(row) >= table.num_rows:
+        raise DataError(f"{folder / name}: there are no returns at {returns_at!r}; it has {table.num_rows} rows.")
+    return np.array(table["returns"][int(row)].as_py(), dtype=np.float64)
+
+
+def _returns_table(batches: Sequence[Floats]) -> pa.Table:
+    """One list of block returns a row, in single precision: enough to compare and to cluster, half the size."""
+    lengths = np.concatenate([np.full(len(batch), batch.shape[1]) for batch in batches])
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    values = np.concatenate([batch.astype(np.float32).ravel() for batch in batches])
+    return pa.table({"returns": pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))})
 
 
 def checked(table: pa.Table, where: str) -> pa.Table:

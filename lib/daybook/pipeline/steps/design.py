@@ -54,7 +54,8 @@ def design_strategies(day: Day) -> DesignStep:
     members = pool_strategies(day)
     evaluated: list[Screened] = []
     result = _searched(day, [strategy for _, strategy in members.values()], evaluated)
-    count_trials(ledger, day, "design", AUTHOR, evaluated, design_window(day))
+    parents = {one.strategy.identity: one.parents for one in result.evaluated}
+    count_trials(ledger, day, "design", AUTHOR, evaluated, design_window(day), parents=parents)
     listed = [_entry(candidate) for candidate in result.candidates]
     listed += _to_tune(day, members)
     ledger.write(day.artefacts)
