@@ -1,12 +1,15 @@
 """Scores, forward evidence, pools, gates and the trial ledger, and the tables in which they are published."""
 
+from daybook.rank.discoveries import Discoveries, OnlineTest, OnlineTesting, benjamini_hochberg
 from daybook.rank.evidence import Evidence, EvidenceDay, extend_evidence, first_evidence_day
 from daybook.rank.forward_test import ForwardTest
 from daybook.rank.gates import GateResult, GateRules, Verdict, verdict
 from daybook.rank.kinds import KINDS, Kind
 from daybook.rank.ledger import TrialCounts, TrialLedger, counts, read_trials
+from daybook.rank.overfitting import Overfitting, overfitting
 from daybook.rank.pool import CAPACITY, EvidenceSummary, Pool, PoolMember, empty_pool
 from daybook.rank.published import Receipt, content_hash, publish_run, store_schema, verify_trials
+from daybook.rank.reality_check import RealityCheck, reality_check
 from daybook.rank.result import RunResult, ScoreRow
 from daybook.rank.score import ScoreResult, ScoreRules, equal_capital, noise_best_sharpe, score
 from daybook.rank.state import (
@@ -23,11 +26,12 @@ from daybook.rank.statistics import effective_trials
 from daybook.rank.update import Archived, Change, PoolRules, PoolUpdate, Rejected, update_pool
 
 __all__ = [
-    "CAPACITY", "KINDS", "Archived", "Change", "Evidence", "EvidenceDay", "EvidenceSummary", "ForwardTest",
-    "GateResult", "GateRules", "Kind", "Pool", "PoolMember", "PoolRules", "PoolUpdate", "PriorState", "Receipt",
-    "Rejected", "RunRecord", "RunResult", "ScoreResult", "ScoreRow", "ScoreRules", "TrialCounts", "TrialLedger",
-    "Verdict", "content_hash", "counts", "effective_trials", "empty_pool", "equal_capital", "extend_evidence",
-    "first_evidence_day", "noise_best_sharpe", "pool_of", "prior_state", "publish_run", "published_runs",
-    "read_trials", "score", "state_before", "store_schema", "trial_counts", "update_pool", "venue_of", "verdict",
-    "verify_trials",
+    "CAPACITY", "KINDS", "Archived", "Change", "Discoveries", "Evidence", "EvidenceDay", "EvidenceSummary",
+    "ForwardTest", "GateResult", "GateRules", "Kind", "OnlineTest", "OnlineTesting", "Overfitting", "Pool",
+    "PoolMember", "PoolRules", "PoolUpdate", "PriorState", "RealityCheck", "Receipt", "Rejected", "RunRecord",
+    "RunResult", "ScoreResult", "ScoreRow", "ScoreRules", "TrialCounts", "TrialLedger", "Verdict", "benjamini_hochberg",
+    "content_hash", "counts", "effective_trials", "empty_pool", "equal_capital", "extend_evidence",
+    "first_evidence_day", "noise_best_sharpe", "overfitting", "pool_of", "prior_state", "publish_run", "published_runs",
+    "read_trials", "reality_check", "score", "state_before", "store_schema", "trial_counts", "update_pool", "venue_of",
+    "verdict", "verify_trials",
 ]
