@@ -117,10 +117,22 @@ def test_an_unmeasured_market_pays_its_venues_pool_with_a_notice_and_an_unknown_
     np.testing.assert_array_equal(pooled, COSTS.side_cost(bars_of(10)))
     assert any("DOGEUSDT: not measured" in notice for notice in COSTS.notices(["BTCUSDT", "DOGEUSDT"]))
     assert any("BTCUSDT: slippage is unmeasured" in notice for notice in COSTS.notices(["BTCUSDT"]))
-    assert not SLIPPING.notices(["BTCUSDT"])
+    assert SLIPPING.notices(["BTCUSDT"]) == ["BTCUSDT: recorded from 2024-01-01 00:00 UTC to 05:34 UTC only"]
     elsewhere = MeasuredCosts(metrics=WEEK, venue="kraken_spot")
     with pytest.raises(DataError, match=r"BTCUSDT on kraken_spot was not measured.*BTCUSDT on binance_usdm"):
         elsewhere.side_cost(bars_of(10))
+
+
+def test_old_and_short_recordings_are_told_and_markets_share_a_sentence() -> None:
+    year_old = WEEK.model_copy(update={"date": "2025-01-08"})
+    told = MeasuredCosts(metrics=year_old, venue="binance_usdm").notices(["BTCUSDT", "DOGEUSDT"])
+    assert told == [
+        "BTCUSDT, DOGEUSDT: recorded from 2024-01-01 00:00 UTC to 2024-01-08 00:00 UTC only, 366 days before the "
+        "measurement",
+        "BTCUSDT, DOGEUSDT: slippage is unmeasured, only the spread is charged",
+        "DOGEUSDT: not measured; charged is what the venue's measured markets pay together",
+    ]
+    assert not any("recorded from" in notice for notice in COSTS.notices(["BTCUSDT"])), "a week, measured at its end"
 
 
 @pytest.mark.parametrize("options", [{"level": "p99"}, {"decision_ms": -1.0}, {"latency_budget_ms": float("nan")}])

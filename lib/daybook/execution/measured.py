@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 
 from daybook.core.arrays import Floats
 from daybook.core.errors import UsageError
+from daybook.core.time import DAY_MS, MINUTE_MS, day_of, day_start_ms, parse_day, utc_text
 from daybook.execution.costs import Costs
 from daybook.execution.distribution import Distribution
 from daybook.execution.metrics import FEWEST, POOL, ExecutionMetrics, Figure, MarketMetrics
@@ -22,6 +23,8 @@ _BPS = 1e-4
 Level = Literal["mean", "p50", "p90"]
 _MOST_KEPT = 16
 LEVELS: tuple[Level, ...] = ("mean", "p50", "p90")
+_OLD_DAYS = 31
+"""Recordings that ended so many days before they were measured are told to be old."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +109,31 @@ class MeasuredCosts(Costs):
                 "latency_budget_ms": budget, "factor": self.factor}
 
     def notices(self, symbols: Iterable[str]) -> list[str]:
-        """What a reader must know of these markets' costs, one sentence each: pooled, estimated, thin, unmeasured."""
-        said = []
+        """What a reader must know of these markets' costs, one sentence each: pooled, estimated, thin, old, unmeasured.
+
+        Markets of which the same is to be said share a sentence.
+        """
+        said: dict[str, list[str]] = {}
         for symbol in symbols:
-            market = self.market(symbol)
-            spread, _ = market.figure("spread_bps", ANY, ANY)
-            if market.symbol == POOL:
-                said.append(f"{symbol}: not measured; it pays what the venue's measured markets pay together")
-            if market.method == "estimated":
-                said.append(f"{symbol}: the spread is estimated from candles, no quote was recorded")
-            if spread is not None and spread.n < FEWEST:
-                said.append(f"{symbol}: the spread rests on {spread.n} observations only")
-            if market.cell(ANY, ANY).slippage_touch_bps is None:
-                said.append(f"{symbol}: slippage is unmeasured, only the spread is charged")
-        return said
+            for sentence in self._doubts(self.market(symbol)):
+                said.setdefault(sentence, []).append(symbol)
+        return [f"{', '.join(named)}: {sentence}" for sentence, named in said.items()]
+
+    def _doubts(self, market: MarketMetrics) -> Iterator[str]:
+        spread, _ = market.figure("spread_bps", ANY, ANY)
+        if market.symbol == POOL:
+            yield "not measured; charged is what the venue's measured markets pay together"
+        if market.method == "estimated":
+            yield "the spread is estimated from candles, no quote was recorded"
+        if spread is not None and spread.n < FEWEST:
+            yield f"the spread rests on {spread.n} observations only"
+        first, last = market.window
+        age = (day_start_ms(parse_day(self.document.date)) - last) // DAY_MS
+        if last - first < DAY_MS or age > _OLD_DAYS:
+            old = f", {age:,} days before the measurement" if age > _OLD_DAYS else ""
+            yield f"recorded from {utc_text(first // MINUTE_MS * MINUTE_MS)} to {_clock(first, last)} only{old}"
+        if market.cell(ANY, ANY).slippage_touch_bps is None:
+            yield "slippage is unmeasured, only the spread is charged"
 
     def _priced(self, bars: Bars) -> tuple[Floats, Floats, Floats]:
         """Half spread, slippage and their sum; kept for the bars asked for last, since a day asks for them often."""
@@ -146,3 +160,9 @@ class MeasuredCosts(Costs):
 
     def _level(self, measured: Distribution | None, level: Level) -> float:
         return 0.0 if measured is None else float(getattr(measured, level)) * self.factor
+
+
+def _clock(first: int, last: int) -> str:
+    """The end of a recording to the minute, without its date where it is that of the start."""
+    text = utc_text(-(-last // MINUTE_MS) * MINUTE_MS)
+    return text.split(" ", 1)[1] if day_of(first) == day_of(last) else text

@@ -1,7 +1,8 @@
 """Measured execution costs as they are stored: one dated document, every figure with its sample size.
 
-A figure is looked up from the finest cell to the coarser ones: market x session x volatility, market x session, market,
-venue. A cell with fewer than 200 observations of a figure hands over to its parent.
+A figure is looked up from the finest cell to the coarser ones: market x session x volatility, market x session, market.
+A cell with fewer than 200 observations of a figure hands over to its parent. A market that was not measured has its
+venue's pool for a parent; one that was, however thinly, answers for itself, and a notice says so.
 """
 
 from __future__ import annotations
