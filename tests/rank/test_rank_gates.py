@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from daybook.core.errors import UsageError
 from daybook.core.time import DAY_MS, day_start_ms, parse_day
 from daybook.rank.evidence import Evidence, EvidenceDay, extend_evidence, first_evidence_day
-from daybook.rank.gates import GateRules, verdict
+from daybook.rank.forward_test import due_tests
+from daybook.rank.gates import GateRules, Verdict, verdict
 from daybook.rank.pool import EvidenceSummary
 
 BIRTH = day_start_ms(parse_day("2023-06-14"))
@@ -29,6 +30,12 @@ def record(rng: np.random.Generator, days: int, drift: float = 0.0, trades: int 
     return Evidence(identity="a", kind="strategy", birth_ms=BIRTH, days=entries)
 
 
+def judged_with_its_test(evidence: Evidence, trials: int, earlier=()) -> Verdict:
+    """The verdict on the day on which its test fell due."""
+    (test,) = due_tests(evidence.days[-1].day, [evidence], {evidence.identity: "a"}, earlier)
+    return verdict(evidence, trials, test=test)
+
+
 def test_nothing_is_proven_from_screening():
     judged = verdict(Evidence(identity="a", kind="strategy", birth_ms=BIRTH), trials=1)
     assert judged.status == "screened"
@@ -44,7 +51,7 @@ def test_a_perfect_record_of_27_days_is_still_collecting():
 
 
 def test_a_strong_edge_is_proven_at_28_days_against_every_trial():
-    judged = verdict(record(np.random.default_rng(1), 28, drift=0.5), trials=300_000)
+    judged = judged_with_its_test(record(np.random.default_rng(1), 28, drift=0.5), trials=300_000)
     assert judged.status == "proven"
     gate = next(gate for gate in judged.gates if gate.name == "deflated Sharpe ratio")
     assert gate.n == 28 * 24
@@ -53,14 +60,24 @@ def test_a_strong_edge_is_proven_at_28_days_against_every_trial():
 
 
 def test_the_same_edge_is_not_proven_when_more_was_tried():
-    evidence = record(np.random.default_rng(7), 28, drift=0.12)
+    evidence = record(np.random.default_rng(7), 28, drift=0.28)
     assert verdict(evidence, trials=2).gates[2].value > verdict(evidence, trials=10**6).gates[2].value
-    assert not verdict(evidence, trials=10**6).proven
+    assert judged_with_its_test(evidence, 2).gates[3].passed
+    assert not judged_with_its_test(evidence, 10**6).proven
+
+
+def test_without_its_one_test_nothing_is_proven():
+    judged = verdict(record(np.random.default_rng(1), 28, drift=0.5), trials=2)
+    assert judged.status == "unproven"
+    assert "the one forward test: it was not tested" in judged.text
+    other = due_tests("2023-07-12", [record(np.random.default_rng(2), 28)], {"a": "a"}, ())[0]
+    with pytest.raises(UsageError, match="not of a"):
+        verdict(record(np.random.default_rng(1), 28), 2, test=other.model_copy(update={"birth_ms": 0}))
 
 
 def test_noise_passes_no_gate_in_thirty_days_of_trials():
     rng = np.random.default_rng(42)
-    judged = [verdict(record(rng, 30), trials=30 * 10_000) for _ in range(150)]
+    judged = [judged_with_its_test(record(rng, 30), trials=30 * 10_000) for _ in range(150)]
     assert sum(one.proven for one in judged) == 0
     assert {one.status for one in judged} == {"unproven"}
 
@@ -137,7 +154,7 @@ def test_extending_with_the_same_day_replaces_it():
 
 
 def test_summary_carries_the_interval_and_the_days():
-    judged = verdict(record(np.random.default_rng(1), 28, drift=0.5), trials=100)
+    judged = judged_with_its_test(record(np.random.default_rng(1), 28, drift=0.5), trials=100)
     summary = EvidenceSummary.of(judged)
     assert (summary.forward_days, summary.status) == (28, "proven")
     assert summary.forward_low < summary.forward_sharpe < summary.forward_high

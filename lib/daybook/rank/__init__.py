@@ -2,7 +2,7 @@
 
 from daybook.rank.discoveries import Discoveries, OnlineTest, OnlineTesting, benjamini_hochberg
 from daybook.rank.evidence import Evidence, EvidenceDay, extend_evidence, first_evidence_day
-from daybook.rank.forward_test import ForwardTest
+from daybook.rank.forward_test import FORWARD_DAYS, ForwardTest, due_tests, online_testing
 from daybook.rank.gates import GateResult, GateRules, Verdict, verdict
 from daybook.rank.kinds import KINDS, Kind
 from daybook.rank.ledger import TrialCounts, TrialLedger, counts, read_trials
@@ -23,15 +23,17 @@ from daybook.rank.state import (
     venue_of,
 )
 from daybook.rank.statistics import effective_trials
+from daybook.rank.tournament import Contest, Contestant, contest, ranked
 from daybook.rank.update import Archived, Change, PoolRules, PoolUpdate, Rejected, update_pool
 
 __all__ = [
-    "CAPACITY", "KINDS", "Archived", "Change", "Discoveries", "Evidence", "EvidenceDay", "EvidenceSummary",
-    "ForwardTest", "GateResult", "GateRules", "Kind", "OnlineTest", "OnlineTesting", "Overfitting", "Pool",
-    "PoolMember", "PoolRules", "PoolUpdate", "PriorState", "RealityCheck", "Receipt", "Rejected", "RunRecord",
-    "RunResult", "ScoreResult", "ScoreRow", "ScoreRules", "TrialCounts", "TrialLedger", "Verdict", "benjamini_hochberg",
-    "content_hash", "counts", "effective_trials", "empty_pool", "equal_capital", "extend_evidence",
-    "first_evidence_day", "noise_best_sharpe", "overfitting", "pool_of", "prior_state", "publish_run", "published_runs",
-    "read_trials", "reality_check", "score", "state_before", "store_schema", "trial_counts", "update_pool", "venue_of",
-    "verdict", "verify_trials",
+    "CAPACITY", "FORWARD_DAYS", "KINDS", "Archived", "Change", "Contest", "Contestant", "Discoveries", "Evidence",
+    "EvidenceDay", "EvidenceSummary", "ForwardTest", "GateResult", "GateRules", "Kind", "OnlineTest",
+    "OnlineTesting", "Overfitting", "Pool", "PoolMember", "PoolRules", "PoolUpdate", "PriorState", "RealityCheck",
+    "Receipt", "Rejected", "RunRecord", "RunResult", "ScoreResult", "ScoreRow", "ScoreRules", "TrialCounts",
+    "TrialLedger", "Verdict", "benjamini_hochberg", "content_hash", "contest", "counts", "due_tests",
+    "effective_trials", "empty_pool", "equal_capital", "extend_evidence", "first_evidence_day", "noise_best_sharpe",
+    "online_testing", "overfitting", "pool_of", "prior_state", "publish_run", "published_runs", "ranked",
+    "read_trials", "reality_check", "score", "state_before", "store_schema", "trial_counts", "update_pool",
+    "venue_of", "verdict", "verify_trials",
 ]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from daybook.core.arrays import Floats
 from daybook.core.time import DAY_MS, day_start_ms, parse_day
+from daybook.rank.kinds import Kind
 from daybook.rank.score import BLOCKS_PER_DAY
 
 
@@ -49,7 +50,7 @@ class Evidence(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     identity: str
-    kind: str
+    kind: Kind
     birth_ms: int
     days: tuple[EvidenceDay, ...] = ()
 
@@ -64,6 +65,11 @@ class Evidence(BaseModel):
                 "only later bars are evidence"
             )
         return self
+
+    @property
+    def born(self) -> tuple[Kind, str, int]:
+        """Kind, identity and birth: the same design born again has another record."""
+        return self.kind, self.identity, self.birth_ms
 
     @property
     def blocks(self) -> Floats:

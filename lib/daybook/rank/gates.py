@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daybook.core.errors import UsageError
 from daybook.rank.evidence import Evidence
+from daybook.rank.forward_test import FORWARD_DAYS, ForwardTest
 from daybook.rank.score import BLOCKS_PER_DAY, annual_sharpe
 from daybook.rank.statistics import deflated_sharpe_ratio, minimum_track_record, moments
 
@@ -16,11 +17,14 @@ Status = Literal["screened", "collecting", "unproven", "proven"]
 
 
 class GateRules(BaseModel):
-    """Thresholds of promotion. min_forward_days: days of evidence before the one test. dsr: probability to exceed."""
+    """Thresholds of promotion. min_forward_days: days of evidence before the one test. dsr: probability to exceed.
+
+    min_trades: closed on forward bars.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    min_forward_days: int = Field(default=28, ge=7)
+    min_forward_days: int = Field(default=FORWARD_DAYS, ge=7)
     dsr: float = Field(default=0.95, gt=0.5, lt=1.0)
     min_trades: int = Field(default=28, ge=1)
 
@@ -49,7 +53,8 @@ class Verdict(BaseModel):
     """What may be said of one identity. screened: no forward bar yet. collecting: too few to test.
 
     unproven: tested, and chance explains it. proven: every gate passed. forward_sharpe: annualised.
-    days_to_proof: forward days at which this Sharpe ratio would exceed zero at 95 %, None when it never would.
+    days_to_proof: forward days at which this Sharpe ratio would exceed zero at 95 % (the minimum track record), None
+    when it never would. test: its one test, once that was made.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -63,6 +68,7 @@ class Verdict(BaseModel):
     forward_interval: tuple[float, float] | None = None
     days_to_proof: int | None = None
     trials: int
+    test: ForwardTest | None = None
 
     @property
     def proven(self) -> bool:
@@ -70,20 +76,26 @@ class Verdict(BaseModel):
         return self.status == "proven"
 
 
-def verdict(evidence: Evidence, trials: int, rules: GateRules | None = None) -> Verdict:
+def verdict(
+    evidence: Evidence, trials: int, rules: GateRules | None = None, test: ForwardTest | None = None
+) -> Verdict:
     """What may be said of a forward record when `trials` evaluations were ever made.
 
-    Nothing is proven from screening: the only input is evidence, bars after birth that do not overlap. The gate is the
-    deflated Sharpe ratio of the forward blocks with null variance 1/(n - 1) and every trial ever counted, above
-    rules.dsr on at least rules.min_forward_days days and rules.min_trades trades. On noise nothing passes.
-    trials: >= 1. Raises UsageError otherwise.
+    Nothing is proven from screening: the only inputs are evidence, bars after birth that do not overlap, and the one
+    test of it, made once at rules.min_forward_days days at the level that LORD++ allowed. Beside it stand at least
+    rules.min_trades trades, and the deflated Sharpe ratio of the whole record with null variance 1/(n - 1) and every
+    trial ever counted above rules.dsr. On noise nothing passes.
+    trials: >= 1. Raises UsageError otherwise, and for a test of something else.
     """
     if trials < 1:
         raise UsageError(f"trials: found {trials}; what is judged was evaluated at least once.")
+    if test is not None and test.born != evidence.born:
+        raise UsageError(f"verdict: the test is of {test.name}, born {test.birth_ms}, not of {evidence.identity}.")
     rules = rules or GateRules()
     days = len(evidence.days)
     found = moments(evidence.blocks)
-    gates = (_days_gate(days, rules), _trades_gate(evidence.trades, rules), _dsr_gate(evidence, trials, rules))
+    gates = (_days_gate(days, rules), _trades_gate(evidence.trades, rules), _dsr_gate(evidence, trials, rules),
+             _test_gate(evidence, test, rules))
     status: Status = "screened" if days == 0 else "collecting" if days < rules.min_forward_days else "unproven"
     if status == "unproven" and all(gate.passed for gate in gates):
         status = "proven"
@@ -97,7 +109,7 @@ def verdict(evidence: Evidence, trials: int, rules: GateRules | None = None) -> 
         }
     return Verdict.model_validate({
         "identity": evidence.identity, "status": status, "text": _text(status, days, trials, gates, rules),
-        "gates": gates, "forward_days": days, "trials": trials, **facts,
+        "gates": gates, "forward_days": days, "trials": trials, "test": test, **facts,
     })
 
 
@@ -135,6 +147,19 @@ def _dsr_gate(evidence: Evidence, trials: int, rules: GateRules) -> GateResult:
     return GateResult(name=name, unit=unit, value=value, threshold=rules.dsr, n=found.n,
                       interval=(annual["sharpe_low"], annual["sharpe_high"]), interval_of="annualised Sharpe ratio",
                       passed=enough and value > rules.dsr, reason=reason)
+
+
+def _test_gate(evidence: Evidence, test: ForwardTest | None, rules: GateRules) -> GateResult:
+    """The one test: passed when its p value is at most its level; a record that was not tested passes nothing."""
+    name, unit = "the one forward test", "probability"
+    if test is None:
+        missing = rules.min_forward_days - len(evidence.days)
+        reason = f"tested once, in {missing} more forward days" if missing > 0 else "it was not tested"
+        return GateResult(name=name, unit=unit, value=None, threshold=0.0, n=evidence.blocks.size, passed=False,
+                          reason=reason)
+    said = "a discovery" if test.rejected else "no discovery, and there is no second test"
+    return GateResult(name=name, unit=unit, value=test.p_value, threshold=test.level, n=test.n, passed=test.rejected,
+                      reason=f"tested on {test.day}: {said}")
 
 
 def _text(status: Status, days: int, trials: int, gates: tuple[GateResult, ...], rules: GateRules) -> str:

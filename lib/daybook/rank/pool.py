@@ -14,6 +14,9 @@ from daybook.rank.gates import Verdict
 from daybook.rank.kinds import Kind
 from daybook.rank.score import ScoreResult
 
+NULL_PREFIX = "null-"
+"""How the identity of a null contestant begins."""
+NULL_ORIGIN = "null"
 CAPACITY: Mapping[str, int] = {"strategy": 20, "model": 5, "ensemble": 3}
 
 
@@ -78,6 +81,12 @@ class PoolMember(BaseModel):
     @classmethod
     def _calendar_day(cls, day: str) -> str:
         return parse_day(day).isoformat()
+
+    @model_validator(mode="after")
+    def _no_null(self) -> PoolMember:
+        if self.origin == NULL_ORIGIN or self.identity.startswith(NULL_PREFIX):
+            raise ValueError(f"{self.name} is a null contestant; nulls compete, and never enter a pool")
+        return self
 
     @field_validator("spec", "params")
     @classmethod

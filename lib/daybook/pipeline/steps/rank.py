@@ -12,6 +12,7 @@ from daybook.pipeline.manifest import STEPS
 from daybook.rank import (
     Evidence,
     EvidenceSummary,
+    ForwardTest,
     Kind,
     Pool,
     PoolMember,
@@ -21,6 +22,7 @@ from daybook.rank import (
     ScoreRow,
     TrialCounts,
     Verdict,
+    due_tests,
     read_trials,
     update_pool,
     verdict,
@@ -33,19 +35,21 @@ class Ranking:
     """Today's pools and all they rest on.
 
     updates: kind -> what happened to that pool. results: identity -> today's score. evidence: forward records of all
-    members, new ones empty. trials: today's, ever, by kind. changed: whether the pools of this run count (run 01).
+    members, new ones empty. trials: today's, ever, by kind. tests, earlier: forward tests made today and before.
     """
 
     updates: dict[Kind, PoolUpdate]
     results: dict[str, ScoreResult]
     evidence: dict[str, Evidence]
     trials: TrialCounts
+    tests: tuple[ForwardTest, ...] = ()
+    earlier: tuple[ForwardTest, ...] = ()
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """Identity -> what may be called proven, with every trial ever charged."""
-        ever = max(1, self.trials.ever)
-        return {identity: verdict(record, ever) for identity, record in self.evidence.items()}
+        tested = {test.born: test for test in (*self.earlier, *self.tests)}
+        return {identity: _judged(record, self.trials, tested) for identity, record in self.evidence.items()}
 
     def pool(self, kind: Kind) -> Pool:
         """Today's snapshot of a kind."""
@@ -60,8 +64,11 @@ def rank_pools(day: Day) -> Ranking:
         record.identity: record
         for record in (Evidence.model_validate(entry) for entry in day.read_json("00_score", "evidence"))
     }
+    names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
+    tests = due_tests(day.sealed.day, known.values(), names, day.state.tests)
+    tested = {test.born: test for test in (*day.state.tests, *tests)}
     summaries = {
-        identity: EvidenceSummary.of(verdict(record, max(1, trials.ever))) for identity, record in known.items()
+        identity: EvidenceSummary.of(_judged(record, trials, tested)) for identity, record in known.items()
     }
     rules = PoolRules(margin=day.settings.replace_margin)
     updates: dict[Kind, PoolUpdate] = {
@@ -75,7 +82,13 @@ def rank_pools(day: Day) -> Ranking:
         or Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms)
         for member in members
     }
-    return Ranking(updates, results, evidence, trials)
+    return Ranking(updates, results, evidence, trials, tests, day.state.tests)
+
+
+def _judged(
+    record: Evidence, trials: TrialCounts, tested: Mapping[tuple[Kind, str, int], ForwardTest]
+) -> Verdict:
+    return verdict(record, max(1, trials.ever), test=tested.get(record.born))
 
 
 def _results(day: Day) -> dict[str, ScoreResult]:
@@ -134,4 +147,5 @@ def outcome(day: Day, ranking: Ranking) -> dict[str, Any]:
         "scores": [row.model_dump(mode="json") for row in scores],
         "archived": [gone.model_dump(mode="json") for gone in archived],
         "evidence": [record.model_dump(mode="json") for _, record in sorted(ranking.evidence.items())],
+        "tests": [test.model_dump(mode="json") for test in ranking.tests],
     }

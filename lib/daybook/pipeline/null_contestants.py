@@ -1,0 +1,108 @@
+"""Null contestants of the day: entries at random and copies shuffled in time, scored like everything else.
+
+They answer what the ranking is worth: whoever knows nothing should not be among the best more often than chance allows.
+They are trials like any other; they are no pool members, and the pool refuses what says it is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daybook.backtest import Simulation, null_bits, replay_bits
+from daybook.core.arrays import Bytes, Floats
+from daybook.core.hashing import hash_json
+from daybook.core.seeds import generator
+from daybook.market import Bars
+from daybook.pipeline.day import Day
+from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, score
+from daybook.rank.pool import NULL_PREFIX
+from daybook.strategy import Strategy, signal_bits
+
+WAYS = {"random entries": "spells", "shuffled in time": "shift"}
+"""What a null is called -> how its signals are made from those of the strategy that it copies."""
+AUTHOR = "null contestants"
+
+
+@dataclass(frozen=True)
+class NullContestant:
+    """A copy of a strategy that trades as it does, at times that mean nothing.
+
+    of: the strategy copied. simulations: one a market; blocks: (M, B) float64 their hourly returns.
+    """
+
+    identity: str
+    name: str
+    way: str
+    of: Strategy
+    simulations: tuple[Simulation, ...]
+    blocks: Floats
+    result: ScoreResult
+
+
+def null_contestants(day: Day, strategies: Sequence[Strategy]) -> list[NullContestant]:
+    """Two nulls of each frozen strategy, one a way, on its own timeframe over the scoring window, on every market.
+
+    The random streams are named by day, strategy and market, so that they depend on neither order nor process.
+    """
+    found = []
+    for strategy in strategies:
+        timeframe = strategy.timeframes[0]
+        markets = [day.bars[timeframe][symbol] for symbol in day.settings.symbols]
+        stops = [int(np.searchsorted(bars.open_time, day.window.end_ms)) for bars in markets]
+        seen = [bars.rows(0, stop) for bars, stop in zip(markets, stops, strict=True)]
+        signals = [signal_bits(strategy, bars) for bars in seen]
+        for way in WAYS:
+            simulations = tuple(
+                replay_bits(_shuffled(day, strategy, way, bars, bits), bars, strategy.stops(), day.costs, day.window)
+                for bars, bits in zip(seen, signals, strict=True)
+            )
+            found.append(_scored(day, strategy, way, simulations))
+    return found
+
+
+def _shuffled(day: Day, strategy: Strategy, way: str, bars: Bars, bits: Bytes) -> Bytes:
+    rng = generator(day.settings.seed, "null", day.sealed.day, way, strategy.identity, bars.symbol)
+    first = int(np.searchsorted(bars.open_time, day.window.start_ms))
+    return null_bits(WAYS[way], bits, rng, slice(first, len(bits)))
+
+
+def _scored(day: Day, strategy: Strategy, way: str, simulations: tuple[Simulation, ...]) -> NullContestant:
+    blocks = np.stack([one.block_returns() for one in simulations])
+    trades = sum(one.metrics.trades for one in simulations)
+    result = score(equal_capital(list(blocks)), trades, rules=ScoreRules(min_trades=day.settings.min_trades))
+    identity = NULL_PREFIX + hash_json([way, strategy.identity, day.sealed.day, day.settings.seed])
+    return NullContestant(identity, f"{strategy.name}, {way}", way, strategy, simulations, blocks, result)
+
+
+def count_nulls(ledger: TrialLedger, day: Day, nulls: Sequence[NullContestant]) -> None:
+    """Enter every simulation of a null into the ledger, one row a market, with the strategy it copies as parent."""
+    rows = [(null, symbol, one) for null in nulls
+            for symbol, one in zip(day.settings.symbols, null.simulations, strict=True)]
+    if not rows:
+        return
+    figures = [one.metrics for _, _, one in rows]
+    ledger.extend({
+        "kind": "null",
+        "identity": [null.identity for null, _, _ in rows],
+        "structure_hash": [null.of.structure_hash for null, _, _ in rows],
+        "params": [{"way": null.way, **null.of.defaults} for null, _, _ in rows],
+        "symbol": [symbol for _, symbol, _ in rows],
+        "timeframe": [null.of.timeframes[0] for null, _, _ in rows],
+        "window_start": day.window.start_ms,
+        "window_end": day.window.end_ms,
+        "n_bars": [one.n_bars for one in figures],
+        "birth": day.start_ms,
+        "author": AUTHOR,
+        "data_hash": [day.bars[null.of.timeframes[0]][symbol].data_hash for null, symbol, _ in rows],
+        "outcome": ["undefined" if one.sharpe is None else "ok" for one in figures],
+        "sharpe": [one.sharpe for one in figures],
+        "skew": [one.skew for one in figures],
+        "kurtosis": [one.kurtosis for one in figures],
+        "total_return": [one.total_return for one in figures],
+        "trades": [one.trades for one in figures],
+        "n_returns": [one.n_bars for one in figures],
+        "parents": [[null.of.identity] for null, _, _ in rows],
+    }, returns=np.concatenate([null.blocks for null in nulls]))
