@@ -131,6 +131,18 @@ def lively_rows(returns: Floats) -> LivelyRows:
     return LivelyRows(np.flatnonzero(finite)[varies], int(np.sum(~varies)), int(np.sum(~finite)))
 
 
+def unit_rows(returns: Floats) -> Floats:
+    """Each row less its mean, at length 1, so that the product of two rows is their correlation.
+
+    returns: (N, T) float64 rows that `lively_rows` names. A row is divided by its largest value first, so that no
+    square underflows.
+    """
+    scaled = returns / np.max(np.abs(returns), axis=1, keepdims=True, initial=0.0)
+    centred = scaled - scaled.mean(axis=1, keepdims=True)
+    unit: Floats = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    return unit
+
+
 def effective_trials(returns: Floats) -> float:
     """How many independent trials a set of correlated ones amounts to: rho + (1 - rho) N, rho the mean correlation.
 
@@ -142,9 +154,7 @@ def effective_trials(returns: Floats) -> float:
     count = len(values)
     if count < 2:
         return float(count)
-    centred = values / np.max(np.abs(values), axis=1, keepdims=True)
-    centred -= centred.mean(axis=1, keepdims=True)
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    unit = unit_rows(values)
     mean_correlation = (float(np.sum(unit.sum(axis=0) ** 2)) - count) / (count * (count - 1))
     rho = min(max(mean_correlation, 0.0), 1.0)
     return rho + (1.0 - rho) * count
