@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from candle_tapes import minutes, rows
+from candle_tapes import candle, minutes, rows
 from fake_exchange import FakeExchange, Reply, exchange_client, fake_exchange
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -338,3 +338,15 @@ def test_months_are_planned_where_every_day_of_them_is_missing() -> None:
                      "BTCUSDT-1m-2023-03-01.zip", "BTCUSDT-1m-2023-03-02.zip"]
     held = [file.name for file in archive_files(SPOT, "BTCUSDT", days, lambda file: file.month == "2023-01")]
     assert held[0] == "BTCUSDT-1m-2023-01.zip"
+
+
+def test_recent_days_are_asked_again_over_rest_where_there_is_no_archive(place: Place) -> None:
+    place.store.write("blofin_swap", "BTCUSDT", [SourceRows("before", rows(minutes(4 * 1440, MARCH)))])
+    place.rest.rows = rows([candle(MARCH + 3 * DAY_MS, 200.0)])
+    request = DownloadRequest(("BTCUSDT",), Window(MARCH, MARCH + 4 * DAY_MS), MARCH + 4 * DAY_MS, recheck_days=2)
+    report = download_candles(place.store, Sources("blofin_swap", place.rest), request)
+    assert place.rest.asked == [Window(MARCH + 2 * DAY_MS, MARCH + 4 * DAY_MS)]
+    assert report.revised == 1
+    everything = DownloadRequest(("BTCUSDT",), Window(MARCH, MARCH + 4 * DAY_MS), LATER, recheck=True)
+    download_candles(place.store, Sources("blofin_swap", place.rest), everything)
+    assert place.rest.asked[1:] == [Window(MARCH, MARCH + 4 * DAY_MS)]

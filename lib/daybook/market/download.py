@@ -50,13 +50,15 @@ class Sources:
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """What to have afterwards. now_ms: the present, which no bar may lie after. recheck: ask the archive about files
-    and days that are here already too, and take in what it has published anew."""
+    """What to have afterwards. now_ms: the present, which no bar may lie after. recheck: ask about files and days that
+    are here already too, and take in what was published anew; recheck_days: only about days that ended within so many
+    days before now_ms."""
 
     symbols: tuple[str, ...]
     window: Window
     now_ms: int
     recheck: bool = False
+    recheck_days: int = 0
     jobs: int = DOWNLOADS_AT_ONCE
 
 
@@ -138,20 +140,34 @@ class _Download:
         spans = self._missing()
         days = {day_of(span.start_ms) for span in spans}
         if self.sources.archive is not None:
-            wanted = days | (set(self._whole_days()) if self.request.recheck else set())
-            days = self._from_archive(self.sources.archive, wanted)
+            days = self._from_archive(self.sources.archive, days | self._again())
             spans = self._missing()
             earliest = day_of(self.window.end_ms - 1).toordinal() - REST_DAYS
             days = {day for day in days if day.toordinal() > earliest}
+        else:
+            days |= self._again()
+            spans = [span for span in spans if day_of(span.start_ms) not in self._again()]
+            spans += [self._inside(day) for day in self._again()]
+            spans.sort(key=lambda span: span.start_ms)
         self._over_rest(joined_spans(spans, days))
 
     def _missing(self) -> list[Window]:
         times = self.store.open_times(self.sources.venue, self.symbol, self.window)
         return missing_spans(times, self.window)
 
-    def _whole_days(self) -> list[date]:
+    def _again(self) -> set[date]:
+        """The days to ask about even where every minute of them is here."""
         first, last = day_of(self.window.start_ms), day_of(self.window.end_ms - 1)
-        return [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+        days = [date.fromordinal(number) for number in range(first.toordinal(), last.toordinal() + 1)]
+        return set(days) if self.request.recheck else {day for day in days if self._is_recent(day_window(day))}
+
+    def _is_recent(self, span: Window) -> bool:
+        earliest = self.request.now_ms - self.request.recheck_days * DAY_MS
+        return earliest < span.end_ms <= self.request.now_ms
+
+    def _inside(self, day: date) -> Window:
+        whole = day_window(day)
+        return Window(max(whole.start_ms, self.window.start_ms), min(whole.end_ms, self.window.end_ms))
 
     def _from_archive(self, archive: BinanceArchive, days: set[date]) -> set[date]:
         """Import what the archive has of these days; returns the days that are to be asked over REST."""
@@ -178,7 +194,8 @@ class _Download:
 
     def _outcome(self, archive: BinanceArchive, file: ArchiveFile) -> _Outcome:
         try:
-            if archive.local(file).is_file() and not self.request.recheck:
+            asked_again = self.request.recheck or any(self._is_recent(day_window(day)) for day in days_of(file))
+            if archive.local(file).is_file() and not asked_again:
                 return _Outcome(file, "present")
             return _Outcome(file, archive.fetch(file))
         except NotFoundError:

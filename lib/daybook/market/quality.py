@@ -62,7 +62,7 @@ class QualityReport(BaseModel):
     that closed before their time, the first MAX_CLOSES_LISTED of them in early_closes. quarantined: rows of the window
     that were refused at import. spikes: bars whose prices stand alone (see `spikes`), the first MAX_SPIKES_LISTED of
     them in spike_bars; spikes_confirmed: equally extreme ones in whose minutes other markets moved too. Both stay in
-    the data.
+    the data. revised: bars of the store that an exchange had corrected by the window's end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -91,6 +91,7 @@ class QualityReport(BaseModel):
     spikes: int = 0
     spikes_confirmed: int = 0
     spike_bars: tuple[Spike, ...] = ()
+    revised: int = 0
 
     @property
     def verdict(self) -> Literal["complete", "usable", "unusable"]:
@@ -113,6 +114,7 @@ class QualityReport(BaseModel):
             "off-minute stamps": self.off_minute, f"zero-volume bars{frozen}": self.zero_volume,
             "impossible bars": self.impossible, "irregular closes": self.irregular_closes,
             "quarantined": self.quarantined, "prices that stand alone": self.spikes,
+            "revised bars": self.revised,
         }
         found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing wrong"
         return (f"{self.symbol} {self.timeframe} on {self.venue}: {self.verdict}, {self.usable:,} of "
@@ -150,8 +152,11 @@ def check_store(store: CandleStore, venue: str, symbol: str, window: Window, *,
         return store.rows(venue, name, window, known_before=window.end_ms)
 
     refused = store.quarantined(venue, symbol, window)
-    return check_rows(known(symbol), Subject(venue, symbol, MINUTE_MS, window, max_missing), refused,
-                      [known(name) for name in peers if name != symbol])
+    report = check_rows(known(symbol), Subject(venue, symbol, MINUTE_MS, window, max_missing), refused,
+                        [known(name) for name in peers if name != symbol])
+    revisions = store.revisions(venue, symbol, window)
+    revised = distinct(revisions.old.open_time[revisions.known_at <= window.end_ms]).size
+    return report.model_copy(update={"revised": int(revised)})
 
 
 def check_file(path: Path, *, max_missing: float = MAX_MISSING, peers: Sequence[Path] = ()) -> QualityReport:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daybook.core.errors import DataError
-from daybook.core.files import write_json
+from daybook.core.files import read_json, write_json
 from daybook.core.settings import Settings
 from daybook.core.time import Window
 from daybook.market import candle_store
@@ -17,21 +17,25 @@ if TYPE_CHECKING:
     from daybook.market.download_report import DownloadReport
 
 REPORT_NAME = "download.json"
+RECHECK_DAYS = 3
+"""Days that a refresh asks about again: exchanges correct bars in the days after an outage."""
 _REASONS_SHOWN = 3
 
 
 def refresh_from_exchange(settings: Settings, history: Window, inputs: Path | None = None) -> str:
-    """Download what the store misses of the window's bars and return their venue; nothing is asked when it is whole.
+    """Download what the store misses of the window's bars and return their venue.
 
-    inputs: folder that gets the download's report as `download.json`. An exchange that can not be reached leaves the
-    day to what is stored, which its quality check then judges. Raises DataError when a symbol has no bar at all.
+    The last RECHECK_DAYS days before now are asked about again, for corrections; about older days that are whole
+    nothing is asked. inputs: folder that gets the download's report as `download.json`. An exchange that can not be
+    reached leaves the day to what is stored, which its quality check then judges. Raises DataError when a symbol has
+    no bar at all.
     """
     from daybook.market.download import DownloadRequest, download_candles
     from daybook.market.download_sources import open_sources, venue_of_source
 
     venue = venue_of_source(settings)
     store = candle_store(settings.data)
-    request = DownloadRequest(settings.symbols, history, int(time.time() * 1000))
+    request = DownloadRequest(settings.symbols, history, int(time.time() * 1000), recheck_days=RECHECK_DAYS)
     with open_sources(settings, venue) as sources:
         report = download_candles(store, sources, request)
     _say(report)
@@ -41,6 +45,20 @@ def refresh_from_exchange(settings: Settings, history: Window, inputs: Path | No
         if report.failed and not store.open_times(venue, symbol, history).size:
             raise DataError(f"{symbol} on {venue}: not one bar of the window could be had. {_reasons(report)}")
     return venue
+
+
+def refresh_facts(inputs: Path) -> dict[str, Any]:
+    """What the day's pages must say of its refresh, under `refresh`; empty where there was none or all went well.
+
+    stale: an exchange could not be reached, so there may be more or other bars than these. failed: files and spans
+    that could not be had. revised: bars that the exchange has corrected, which later days will see.
+    """
+    path = inputs / REPORT_NAME
+    if not path.is_file():
+        return {}
+    report = read_json(path)
+    facts = {"stale": report["stale"], "failed": len(report["failed"]), "revised": report["revised"]}
+    return {"refresh": facts} if any(facts.values()) else {}
 
 
 def _reasons(report: DownloadReport) -> str:

@@ -25,7 +25,7 @@ from daybook.pipeline.manifest import (
     run_code_hash,
     settings_hash,
 )
-from daybook.pipeline.refresh import refresh_from_exchange
+from daybook.pipeline.refresh import refresh_facts, refresh_from_exchange
 from daybook.pipeline.unfinished import take_in
 from daybook.rank import PriorState, prior_state, store_schema, venue_of
 
@@ -66,6 +66,7 @@ def seal_run(staging: Path, request: RunRequest, number: int) -> Sealed:
 def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, Any], state: dict[str, Any]) -> Sealed:
     settings = request.settings
     parent = None if number == 1 else run_id(request.day, 1)
+    bars = bars | refresh_facts(staging / "inputs")
     bars = bars | seal_costs(staging / "inputs", settings, request.day, bars["venue"])
     sealed = Sealed(
         run_id=run_id(request.day, number),
@@ -203,7 +204,7 @@ def _sealed_market(settings: Settings, venue: str, symbol: str, history: Window)
     """Hash and quality of one market's bars. Raises DataError when more than max_missing of them are missing."""
     bars = read_bars(settings.data, symbol, "1m", history, venue=venue)
     store = candle_store(settings.data)
-    quality = check_store(store, venue, symbol, history, max_missing=settings.max_missing)
+    quality = check_store(store, venue, symbol, history, max_missing=settings.max_missing, peers=settings.symbols)
     newest = Window(history.end_ms - DAY_MS, history.end_ms)
     for window, limit in (
         (history, settings.max_missing),

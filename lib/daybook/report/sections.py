@@ -236,7 +236,11 @@ class Trials(Section):
 
 
 class QualityRow(Section):
-    """The candles of one market in the run's window: counts of bars."""
+    """The candles of one market in the run's window: counts of bars.
+
+    spikes: bars whose prices stand alone. revised: bars that the exchange corrected. stale: the exchange could not be
+    reached, so there may be more or other bars than these.
+    """
 
     symbol: str
     timeframe: str = "1m"
@@ -249,6 +253,9 @@ class QualityRow(Section):
     zero_volume: int = 0
     impossible: int = 0
     quarantined: int = 0
+    spikes: int = 0
+    revised: int = 0
+    stale: bool = False
     first_gap: str | None = None
 
 

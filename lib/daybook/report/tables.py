@@ -203,17 +203,22 @@ def data_quality(rows: Sequence[QualityRow], *, caption: str = "Candle quality")
     """Counts of bars by problem, beside how many there are and should be."""
     head = (*words("market"), *counts("bars", "expected"), Column("complete", "of expected"), *counts("missing"),
             Column("longest gap", "minutes"), *counts("duplicates", "off minute", "zero volume", "impossible"),
-            *counts("quarantined"), Column("first gap", "UTC", "text"))
-    note = "Bad bars are set aside, never filled; zero volume is a fact of quiet markets, not an error."
+            *counts("quarantined", "lonely prices", "corrected"), Column("first gap", "UTC", "text"))
+    note = ("Bad bars are set aside, never filled; zero volume is a fact of quiet markets, not an error. Lonely prices "
+            "lie far from their neighbours while no other market moved: they stay, and deserve a look. Corrected: bars "
+            "that the exchange gave again with other values. Stale: the exchange could not be asked.")
     return Grid(caption, head, [_quality(row) for row in rows], note, "no candles were checked").html()
 
 
 def _quality(row: QualityRow) -> list[Cell]:
     share = row.bars / row.expected if row.expected else None
     flawed = [Cell(formats.count(value), tone="warn" if value else "muted")
-              for value in (row.duplicates, row.off_minute, row.zero_volume, row.impossible, row.quarantined)]
+              for value in (row.duplicates, row.off_minute, row.zero_volume, row.impossible, row.quarantined,
+                            row.spikes, row.revised)]
     tone = "good" if share == 1 else "warn"
-    return [Cell(f"{row.symbol} {row.timeframe}"), Cell(formats.count(row.bars)), Cell(formats.count(row.expected)),
+    market = (Cell(f"{row.symbol} {row.timeframe} (stale)", tone="bad") if row.stale
+              else Cell(f"{row.symbol} {row.timeframe}"))
+    return [market, Cell(formats.count(row.bars)), Cell(formats.count(row.expected)),
             figure(share, formats.percent(share, 3), "no bars were expected", tone=tone),
             Cell(formats.count(row.missing), tone="bad" if row.missing else "muted"),
             Cell(formats.count(row.longest_gap_minutes)), *flawed, text(row.first_gap, title="no gap")]

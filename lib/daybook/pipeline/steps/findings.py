@@ -81,6 +81,18 @@ def notices(quality: tuple[QualityRow, ...], models: tuple[ModelRow, ...]) -> tu
         )
         for row in quality if row.missing or row.quarantined
     ]
+    stale = [row.symbol for row in quality if row.stale]
+    if stale:
+        flawed.insert(0, Notice(
+            where="candles",
+            message=f"stale: the exchange could not be reached, so candles of {', '.join(stale)} may be missing or "
+                    "since corrected. Run the day again when it answers.",
+        ))
+    flawed += [
+        Notice(where=row.symbol, message=f"{row.spikes:,} prices lie far from their neighbours while no other market "
+                                         "moved. They were used as they are; look at them before believing a result.")
+        for row in quality if row.spikes
+    ]
     leaks = [
         Notice(where=row.name, message=f"balanced accuracy {metric.value:.2f}: look for a leak before believing it")
         for row in models for metric in row.metrics

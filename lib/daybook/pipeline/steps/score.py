@@ -111,7 +111,7 @@ def _extended_evidence(
         count_trials(ledger, day, "validation", "pool", found, newest, births)
     else:
         found = []
-    today = {one.strategy.identity: (one.blocks, totals(one)["trades"]) for one in found}
+    today = {one.strategy.identity: (one.blocks, totals(one)["trades"]) for one in found if not one.lost}
     today |= {model.identity: (model.blocks, model.trades) for model in forward if model.blocks is not None}
     records = []
     members = [member for pool in day.state.pools.values() for member in pool.members]
@@ -196,6 +196,7 @@ def block_frame(day: Day, found: list[tuple[str, Screened]]) -> pd.DataFrame:
 def quality_rows(day: Day) -> tuple[QualityRow, ...]:
     """The sealed quality of every market, as the report shows it."""
     rows = []
+    stale = bool(day.inputs.get("refresh", {}).get("stale"))
     for symbol, market in day.inputs["markets"].items():
         found = market["quality"]
         longest = max((gap["missing"] for gap in found["gaps"]), default=0)
@@ -203,7 +204,7 @@ def quality_rows(day: Day) -> tuple[QualityRow, ...]:
             symbol=symbol, bars=found["present"], expected=found["expected"], missing=found["missing"],
             longest_gap_minutes=longest, duplicates=found["duplicates"], off_minute=found["off_minute"],
             zero_volume=found["zero_volume"], impossible=found["impossible"], quarantined=found["quarantined"],
-            first_gap=_first_gap(found["gaps"], day),
+            spikes=found["spikes"], revised=found["revised"], stale=stale, first_gap=_first_gap(found["gaps"], day),
         ))
     return tuple(rows)
 
@@ -241,6 +242,9 @@ def _headline(
         above = int((strategies["score"] > UNDERPERFORMING).sum())
         text = (f"{above} of {len(strategies)} strategies score above 50 on the last {day.settings.window_days} days: "
                 "on these bars they were likelier to make money than not.")
+    stale = any(row.stale for row in quality)
+    if stale:
+        text = f"STALE: the exchange could not be reached, so candles may be missing or since corrected. {text}"
     metrics = (
         Metric(name="strategies scored", value=figures["strategies_scored"]),
         Metric(name="median score, 50 = even odds", value=figures["median_score"], unit="score",
@@ -250,4 +254,4 @@ def _headline(
         Metric(name="longest record since birth", value=figures["forward_days_longest"], unit="days",
                baseline=float(GateRules().min_forward_days), baseline_name="needed for proof"),
     )
-    return Headline(verdict=text, tone="warn" if missing else "neutral", figures=metrics)
+    return Headline(verdict=text, tone="warn" if missing or stale else "neutral", figures=metrics)
