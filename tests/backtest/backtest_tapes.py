@@ -56,7 +56,7 @@ def story(simulation: Simulation) -> list[tuple[int, int, str, float, float, str
     step = int(simulation.open_time[1]) - start
     told = []
     for trade in simulation.trades.to_dict("records"):
-        inside = trade["reason"] in ("stop", "target", "end", "ruin")
+        inside = trade["reason"] not in ("signal", "reverse", "time")
         told.append(((trade["entry_time"] - start) // step, (trade["exit_time"] - start) // step - inside,
                      trade["side"], round(trade["entry_price"], 9), round(trade["exit_price"], 9), trade["reason"]))
     return told

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from backtest_agreement import assert_agreement, walk
 from backtest_tapes import bar_window, bars_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybook.backtest import METRICS, Simulation, Sizing, replay_bits, simulate_bits
-from daybook.backtest.oracle import Bar, Oracle, Rules, metrics_of
-from daybook.core.time import bars_per_year
+from daybook.backtest import METRICS, Sizing, simulate_bits
+from daybook.backtest.oracle import metrics_of
 from daybook.execution import Costs
 from daybook.market.bars import Bars
 from daybook.strategy import Stops
@@ -41,18 +41,6 @@ def tapes(draw: st.DrawFn) -> tuple[Bars, Any, Any]:
     return bars, np.array([move[4] for move in moves], dtype=np.uint8), window
 
 
-def walk(bars: Bars, bits: Any, window: Any, stops: Stops, costs: Costs, sizing: Sizing) -> Oracle:
-    """The plain engine over the same window."""
-    inside = bars if window is None else bars.within(window)
-    offset = int(np.searchsorted(bars.open_time, inside.open_time[0]))
-    side_cost = costs.side_cost(inside)
-    tape = [Bar(*(float(getattr(inside, name)[t]) for name in ("open", "high", "low", "close")), float(side_cost[t]))
-            for t in range(len(inside))]
-    rules = Rules(costs.fee, stops.stop_loss, stops.take_profit, stops.max_holding,
-                  (sizing.quantity or 0.0) / sizing.capital, bars_per_year(bars.timeframe))
-    return Oracle(tape, bits[offset:offset + len(inside)].tolist(), rules).run()
-
-
 @settings(max_examples=300, deadline=None)
 @given(tapes(), LEVELS, COSTS, SIZES)
 def test_kernel_and_replay_agree_with_the_plain_engine(tape: Any, stops: Stops, costs: Costs, sizing: Sizing) -> None:
@@ -73,54 +61,6 @@ def test_long_quiet_stretches_agree_with_the_plain_engine(seed: int) -> None:
     bits[int(rng.integers(0, min(count, 20)))] = rng.choice([1, 4])
     stops = Stops(rng.choice([0.0, 0.02, 0.1]), rng.choice([0.0, 0.02, 0.1]), int(rng.choice([0, 0, 7, 8, 16, 33])))
     assert_agreement((bars_of(rows), bits, None), stops, Costs(1.0, 2.0), Sizing(1000.0, rng.choice([None, 9.0, 90.0])))
-
-
-def assert_agreement(tape: Any, stops: Stops, costs: Costs, sizing: Sizing) -> None:
-    bars, bits, window = tape
-    oracle = walk(bars, bits, window, stops, costs, sizing)
-    expected = metrics_of(oracle)
-    metrics = simulate_bits(bits, bars, stops, costs, window, sizing)
-    # A ratio to a deviation that is itself near the rounding of equity can not be told to nine digits.
-    rounding = 4e-15 / max(expected["std_return"], 1e-12)
-    vague = {"sharpe": rounding * bars_per_year("1m") ** 0.5, "sortino": rounding * bars_per_year("1m") ** 0.5 * 5,
-             "skew": 10 * rounding, "kurtosis": 100 * rounding}
-    for name, value in zip(METRICS, metrics.row(), strict=True):
-        np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-9 + vague.get(name, 0.0), err_msg=name)
-    done = replay_bits(bits, bars, stops, costs, window, sizing)
-    assert done.metrics == metrics
-    assert_same_story(done, oracle, sizing.capital)
-    assert_identities(done, bars, costs)
-
-
-def assert_same_story(done: Simulation, oracle: Oracle, capital: float) -> None:
-    np.testing.assert_allclose(done.equity, np.array(oracle.equity) * capital, rtol=1e-9, atol=1e-9 * capital)
-    np.testing.assert_allclose(done.position, np.array(oracle.positions) * capital, rtol=1e-12)
-    told = done.trades.to_dict("records")
-    assert [(t["side"], t["reason"]) for t in told] == [
-        ("long" if t.side > 0 else "short", t.reason) for t in oracle.trades]
-    for mine, plain in zip(told, oracle.trades, strict=True):
-        assert mine["entry_time"] == done.open_time[plain.entry_bar]
-        for name, value in (("entry_price", plain.entry_price), ("exit_price", plain.exit_price)):
-            np.testing.assert_allclose(mine[name], value, rtol=1e-12, err_msg=name)
-        for name, value in (("quantity", plain.quantity), ("pnl", plain.pnl), ("cost", plain.fees + plain.spread_paid)):
-            np.testing.assert_allclose(mine[name], value * capital, rtol=1e-9, atol=1e-9 * capital, err_msg=name)
-
-
-def assert_identities(done: Simulation, bars: Bars, costs: Costs) -> None:
-    """What must hold in any ledger: profits add up to the equity, and cash plus position is the equity."""
-    capital, inside = done.sizing.capital, bars.within(done.window)
-    close = {"rtol": 1e-9, "atol": 1e-9 * capital}
-    np.testing.assert_allclose(done.trades["pnl"].sum(), done.equity[-1] - capital, **close)
-    np.testing.assert_allclose(done.block_returns("5m").sum(), done.metrics.total_return, rtol=1e-9, atol=1e-9)
-    cash = np.full(len(inside), capital)
-    for trade in done.trades.to_dict("records"):
-        signed = trade["quantity"] if trade["side"] == "long" else -trade["quantity"]
-        known_at_close = trade["reason"] in ("stop", "target", "end", "ruin")
-        entry = int(np.searchsorted(inside.open_time, trade["entry_time"]))
-        leave = int(np.searchsorted(inside.open_time, trade["exit_time"])) - known_at_close
-        for at, coins, price in ((entry, signed, trade["entry_price"]), (leave, -signed, trade["exit_price"])):
-            cash[at:] -= coins * price + abs(coins) * price * costs.fee
-    np.testing.assert_allclose(cash + done.position * inside.close, done.equity, **close)
 
 
 def test_results_are_the_same_bits_every_time() -> None:

@@ -48,6 +48,9 @@ UNWHOLE = {"period": WINDOW, "threshold": HALVES, "hold": HALVES}
     ({"long_exit": None, "stop_loss": None, "max_holding": None}, "never closed"), ({"stop_loss": 1.5}, "fractions"),
     ({"stop_loss": -0.1}, "fractions"), ({"stop_loss": "0.02; import os"}, "no parameter"),
     ({"stop_loss": True}, "stop_loss"),
+    ({"trailing_stop": 1.0}, "fractions"), ({"break_even": 0.0}, "fractions"), ({"trailing_stop": "x"}, "no parameter"),
+    ({"break_even": "threshold"}, "between 0 and 1"),
+    ({"long_exit": None, "stop_loss": None, "max_holding": None, "break_even": 0.01}, "never closed"),
     ({"stop_loss": "threshold"}, "between 0 and 1"), ({"max_holding": 0}, "1 to 100000"),
     ({"max_holding": 2.5}, "max_holding"),
     ({"parameters": UNWHOLE}, "counts bars"), ({"parameters": {"period": WINDOW}}, "unknown name 'threshold'"),
@@ -127,6 +130,34 @@ def test_identity_covers_behaviour_and_nothing_else() -> None:
     identities = {parse_spec(change).identity for change in other}
     assert len(identities) == len(other)
     assert plain.identity not in identities
+
+
+def test_newer_stops_change_no_hash_of_a_spec_without_them() -> None:
+    strategy = parse_spec(spec())
+    assert strategy.identity == "440758336833a2cc970cfe821209346a750810988ba520645356fd4cebc71a3f"
+    assert strategy.structure_hash == "974c4b6da098eea294297f739933090b67b0a309515b9c15b97a7dbb157dd54c"
+
+
+def test_trailing_and_break_even_stops_are_part_of_what_a_spec_is() -> None:
+    plain = parse_spec(spec())
+    for stop, value in (("trailing_stop", 0.02), ("trailing_stop", 0.03), ("break_even", 0.02)):
+        other = parse_spec(spec(**{stop: value}))
+        assert other.identity != plain.identity
+        assert other.structure_hash != plain.structure_hash
+        assert other.complexity == plain.complexity + 1
+        assert parse_spec(other.canonical).identity == other.identity
+        assert getattr(other.stops(), stop) == value
+    trailing = parse_spec(spec(trailing_stop=0.02))
+    assert trailing.structure_hash == parse_spec(spec(trailing_stop=0.03)).structure_hash
+    assert trailing.structure_hash != parse_spec(spec(break_even=0.03)).structure_hash
+
+
+def test_a_trailing_stop_may_be_a_parameter_and_closes_a_position_by_itself() -> None:
+    ranges = {"period": WINDOW, "threshold": spec()["parameters"]["threshold"],
+              "trail": {"low": 0.005, "high": 0.05, "default": 0.02}}
+    strategy = parse_spec(spec(long_exit=..., stop_loss=..., max_holding=..., parameters=ranges,
+                               trailing_stop="trail", break_even="trail"))
+    assert strategy.stops({"trail": 0.01}) == Stops(trailing_stop=0.01, break_even=0.01)
 
 
 def test_structure_forgets_numbers_but_not_the_idea() -> None:

@@ -26,12 +26,13 @@ METRICS: Final = (
 )  # fmt: skip
 """The columns of a result row, in order."""
 
-REASONS: Final = ("signal", "reverse", "time", "stop", "target", "end", "ruin")
-"""Why a trade was closed; the ledger holds positions in this tuple."""
-_SIGNAL, _REVERSE, _TIME, _STOP, _TARGET, _END, _RUIN = range(len(REASONS))
+REASONS: Final = ("signal", "reverse", "time", "stop", "target", "end", "ruin", "trailing", "break_even", "liquidation")
+"""Why a trade was closed; the ledger holds positions in this tuple. The last three come from `story_kernel`."""
+_SIGNAL, _REVERSE, _TIME, _STOP, _TARGET, _END, _RUIN = range(7)
 
-LEDGER: Final = ("entry_bar", "exit_bar", "side", "entry_price", "exit_price", "quantity", "pnl", "cost", "reason")
-"""The columns of a trade ledger row, in order."""
+LEDGER: Final = ("entry_bar", "exit_bar", "side", "entry_price", "exit_price", "quantity", "pnl", "cost", "reason",
+                 "funding")  # fmt: skip
+"""The columns of a trade ledger row, in order. pnl is after cost (spread, slippage, fees) and funding paid."""
 
 Tape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
 """open, high, low, close in quote price and the side cost as a fraction, each (T,) float64; then `block_ranges`."""
@@ -117,7 +118,7 @@ def _leave(account: Floats, record: Record | None, t: int, price: float, side_co
         row = record[1][int(account[_TRADES])]
         row[0], row[1], row[2] = account[_ENTRY_BAR], t, side
         row[3], row[4], row[5] = account[_ENTRY_PRICE], fill, size
-        row[6], row[7], row[8] = pnl, account[_ENTRY_COST] + exit_cost, reason
+        row[6], row[7], row[8], row[9] = pnl, account[_ENTRY_COST] + exit_cost, reason, 0.0
     account[_SIGNED] = 0.0
     account[_REALISED] += pnl
     account[_TRADES] += 1.0
@@ -348,3 +349,28 @@ def run_many(bits: Bytes, tape: Tape, terms: Terms, stops: Floats, out: Floats) 
     """
     for k in range(bits.shape[0]):
         run_one(bits[k], tape, terms, (stops[k, 0], stops[k, 1], int(stops[k, 2])), out[k], None)
+
+
+@_compiled
+def write_story(out: Floats, record: Record, trades: int, bars_held: int, ruined: bool, annual: float) -> None:
+    """The result row of a simulation that another kernel has told bar by bar.
+
+    record: equity of T bars from 1 and position, and the ledger, of which the first `trades` rows count.
+    """
+    equity, account, track = record[0][0], np.zeros(_ACCOUNT), (1.0, 1.0, 0.0)
+    changes = np.zeros(equity.size)
+    for t in range(1, equity.size):
+        if equity[t] != equity[t - 1]:
+            changes[t] = equity[t] / equity[t - 1] - 1.0
+        track = _deepen(track, equity[t])
+    for row in record[1][:trades]:
+        if row[6] > ROUNDING:
+            account[_WINS] += 1.0
+            account[_GAINS] += row[6]
+        elif row[6] < -ROUNDING:
+            account[_LOSSES] -= row[6]
+        account[_TURNOVER] += row[5] * (row[3] + row[4])
+        account[_COSTS] += row[7]
+    account[_REALISED], account[_TRADES], account[_HELD] = equity[-1], trades, bars_held
+    account[_DRAWDOWN], account[_RUINED] = track[2], 1.0 if ruined else 0.0
+    _write_metrics(out, account, _power_sums(changes), equity.size, annual)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daybook.backtest.conditions import PLAIN, Conditions
+from daybook.backtest.excursions import excursions
 from daybook.backtest.grid import BlockGrid
-from daybook.backtest.kernel import LEDGER, METRICS, REASONS, run_one
+from daybook.backtest.kernel import LEDGER, METRICS, REASONS
 from daybook.backtest.metrics import Metrics
-from daybook.backtest.simulate import kernel_levels, new_record, window_bits
-from daybook.backtest.tape import NOTIONAL, Sizing, WindowTape, window_tape
+from daybook.backtest.simulate import new_record, simulate_one, window_bits
+from daybook.backtest.sizing import NOTIONAL, Sizing
+from daybook.backtest.tape import WindowTape, window_tape
 from daybook.core.arrays import Bytes, Floats, Ints
 from daybook.core.time import Window, timeframe_ms
 from daybook.execution import Costs
@@ -22,16 +25,20 @@ from daybook.strategy import Stops, Strategy, signal_bits
 if TYPE_CHECKING:
     import pandas as pd
 
-_IN_BAR = tuple(REASONS.index(reason) for reason in ("stop", "target", "end", "ruin"))
+AT_OPEN = ("signal", "reverse", "time")
+"""Reasons of exits at an open; all others come inside a bar or at its close."""
 TRADE_COLUMNS = ("entry_time", "exit_time", "side", "entry_price", "exit_price", "quantity", "pnl", "return",
-                 "reason", "cost")  # fmt: skip
+                 "reason", "cost", "spread", "slippage", "fee", "funding", "mae", "mfe")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Simulation:
     """What one simulation did; money is in the unit of `sizing.capital`.
 
-    trades: one row a trade in order of exit, columns TRADE_COLUMNS. open_time: (T,) int64 ms UTC of the window's bars.
+    trades: one row a trade in order of exit, columns TRADE_COLUMNS. cost is the sum of spread, slippage and fee;
+    funding is what was paid beside it, negative where it was received; pnl is after both. mae, mfe: the furthest price
+    against and for the trade while it was held, as fractions of the entry price, never negative.
+    open_time: (T,) int64 ms UTC of the window's bars.
     equity: (T,) float64 at each close. position: (T,) float64 signed base coins held after each close.
     """
 
@@ -56,13 +63,15 @@ def replay(
     costs: Costs | None = None,
     window: Window | None = None,
     sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
 ) -> Simulation:
     """Simulate one strategy over a window of the bars and keep everything; metrics equal those of `sweep`.
 
     params: values by name, the strategy's defaults where absent. Raises SpecError for parameters unknown or out of
-    range, WindowError or PriceError for windows or prices that can not be simulated.
+    range, and what `simulate_bits` raises.
     """
-    return replay_bits(signal_bits(strategy, bars, params), bars, strategy.stops(params), costs, window, sizing)
+    bits = signal_bits(strategy, bars, params)
+    return replay_bits(bits, bars, strategy.stops(params), costs, window, sizing, conditions)
 
 
 def replay_bits(
@@ -72,37 +81,58 @@ def replay_bits(
     costs: Costs | None = None,
     window: Window | None = None,
     sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
 ) -> Simulation:
     """`simulate_bits` with every trade, the equity and the position kept; same errors."""
-    tape = window_tape(bars, costs or Costs(), window, sizing)
+    costs = costs or Costs()
+    tape = window_tape(bars, costs, window, sizing, conditions)
     out = np.empty(len(METRICS))
     record = new_record(len(tape))
-    run_one(window_bits(bits, tape), tape.tape, tape.terms, kernel_levels(stops), out, record)
+    simulate_one(window_bits(bits, tape), tape, stops or Stops(), out, record)
     metrics = Metrics.of_row(out, len(tape))
     ledger = dict(zip(LEDGER, record[1][:metrics.trades].T, strict=True))
     span = window or Window(int(tape.open_time[0]), int(tape.open_time[-1]) + timeframe_ms(bars.timeframe))
-    return Simulation(_trades(ledger, tape, sizing.capital), tape.open_time, record[0][0] * sizing.capital,
+    half_spread = costs.half_spread(bars)[tape.start:tape.stop]
+    return Simulation(_trades(ledger, tape, half_spread, sizing.capital), tape.open_time, record[0][0] * sizing.capital,
                       record[0][1] * sizing.capital, metrics, sizing, span)
 
 
-def _trades(ledger: dict[str, Floats], tape: WindowTape, capital: float) -> pd.DataFrame:
+def _trades(ledger: dict[str, Floats], tape: WindowTape, half_spread: Floats, capital: float) -> pd.DataFrame:
     """The ledger as people read it. A fill at the open carries the bar's open time; one inside it, its close time."""
     import pandas as pd
 
     entry, leave = (ledger[name].astype(np.int64) for name in ("entry_bar", "exit_bar"))
-    reason = ledger["reason"].astype(np.int64)
-    inside = np.isin(reason, _IN_BAR)
-    bar_ms = timeframe_ms(tape.bars.timeframe)
+    reason = np.array(REASONS)[ledger["reason"].astype(np.int64)]
+    inside = ~np.isin(reason, AT_OPEN)
+    paid = _paid(ledger, tape, half_spread)
+    mae, mfe = excursions(ledger, reason, tape.tape)
     columns: dict[str, Any] = {
         "entry_time": tape.open_time[entry],
-        "exit_time": tape.open_time[leave] + np.where(inside, bar_ms, 0),
+        "exit_time": tape.open_time[leave] + np.where(inside, timeframe_ms(tape.bars.timeframe), 0),
         "side": np.where(ledger["side"] > 0, "long", "short"),
         "entry_price": ledger["entry_price"],
         "exit_price": ledger["exit_price"],
         "quantity": ledger["quantity"] * capital,
         "pnl": ledger["pnl"] * capital,
         "return": ledger["pnl"] / (ledger["quantity"] * ledger["entry_price"]),
-        "reason": np.array(REASONS)[reason],
+        "reason": reason,
         "cost": ledger["cost"] * capital,
+        **{name: amount * capital for name, amount in paid.items()},
+        "funding": ledger["funding"] * capital,
+        "mae": mae,
+        "mfe": mfe,
     }
     return pd.DataFrame(columns, columns=list(TRADE_COLUMNS))
+
+
+def _paid(ledger: dict[str, Floats], tape: WindowTape, half_spread: Floats) -> dict[str, Floats]:
+    """spread, slippage and fee of each trade over both its fills, in units of the capital; they sum to its cost."""
+    side_cost, quantity = tape.tape[4], ledger["quantity"]
+    spread = slippage = np.zeros(quantity.size)
+    for fill, direction in (("entry", ledger["side"]), ("exit", -ledger["side"])):
+        bar = ledger[f"{fill}_bar"].astype(np.int64)
+        printed = quantity * ledger[f"{fill}_price"] / (1.0 + direction * side_cost[bar])
+        spread = spread + printed * half_spread[bar]
+        slippage = slippage + printed * (side_cost[bar] - half_spread[bar])
+    fee = tape.terms[0] * quantity * (ledger["entry_price"] + ledger["exit_price"])
+    return {"spread": spread, "slippage": slippage, "fee": fee}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_many, run_one
+from daybook.backtest.conditions import PLAIN, Conditions
+from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_many, run_one, wanted_side, write_story
 from daybook.backtest.metrics import Metrics
-from daybook.backtest.tape import NOTIONAL, Sizing, WindowTape, window_tape
-from daybook.core.arrays import Bytes
+from daybook.backtest.sizing import NOTIONAL, Sizing
+from daybook.backtest.story_kernel import Sides, run_story
+from daybook.backtest.tape import WindowTape, window_tape
+from daybook.core.arrays import Bytes, Floats
 from daybook.core.errors import UsageError
 from daybook.core.time import Window
 from daybook.execution import Costs
@@ -34,13 +38,54 @@ def kernel_levels(stops: Stops | None) -> Levels:
 
 
 def window_bits(bits: Bytes, tape: WindowTape) -> Bytes:
-    """The window's part of bits that cover all bars. Raises SignalError unless they are (T,) uint8 within 0 to 15."""
+    """The window's part of bits that cover all bars, moved by the latency.
+
+    Raises SignalError unless they are (T,) uint8 within 0 to 15.
+    """
     if bits.dtype != np.uint8 or bits.shape != (len(tape.bars),):
         raise SignalError(f"{tape.bars.name}: signal bits have dtype {bits.dtype} and shape {bits.shape}, needed are "
                           f"uint8 and ({len(tape.bars)},), one for each bar.")
     if bits.size and int(bits.max()) > ALL_BITS:
         raise SignalError(f"{tape.bars.name}: signal bits reach {int(bits.max())}, allowed is 0 to {ALL_BITS}.")
-    return bits[tape.start:tape.stop].copy()
+    placed = np.empty(len(tape), dtype=np.uint8)
+    place_bits(bits, tape, placed)
+    return placed
+
+
+def place_bits(bits: Bytes, tape: WindowTape, out: Bytes) -> None:
+    """Write the window's part of bits that cover the bars to its end, moved by the latency, into out (at least T,).
+
+    A decision that is under way when the window begins is ignored, as one taken before it is.
+    """
+    late = min(tape.conditions.latency_bars, len(tape))
+    out[:late] = 0
+    out[late:len(tape)] = bits[tape.start:tape.stop - late]
+
+
+def simulate_one(bits: Bytes, tape: WindowTape, stops: Stops, out: Floats, record: Record | None) -> None:
+    """Simulate placed bits by the kernel that knows the rules in use: out (len(METRICS),) and the record are written.
+
+    Raises SignalError for stops that can not be, SizingError for a risk without a stop.
+    """
+    levels = kernel_levels(stops)
+    if tape.plain(stops):
+        run_one(bits, tape.tape, tape.terms, levels, out, record)
+        return
+    told = new_record(len(tape)) if record is None else record
+    trades, bars_held, ruined = run_story(bits, _SIDES, *tape.story, tape.rules(stops), told)
+    write_story(out, told, trades, bars_held, ruined, tape.terms[2])
+
+
+def simulate_rest(bits: Bytes, tape: WindowTape, stops: Sequence[Stops], out: Floats) -> None:
+    """Simulate again those of N simulations whose rules the plain kernel does not know: their rows are written over.
+
+    bits: (at least N, at least T) uint8, placed. out: (N, len(METRICS)) float64. Raises as `simulate_one` does.
+    """
+    record = None
+    for row, levels in enumerate(stops):
+        if not tape.plain(levels):
+            record = new_record(len(tape)) if record is None else record
+            simulate_one(bits[row], tape, levels, out[row], record)
 
 
 def simulate_bits(
@@ -50,21 +95,32 @@ def simulate_bits(
     costs: Costs | None = None,
     window: Window | None = None,
     sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
 ) -> Metrics:
     """Simulate signal bits over a window of the bars.
 
     bits: (T,) uint8 for the T bars given: 1 long entry, 2 long exit, 4 short entry, 8 short exit, decided at the close.
-    Raises SignalError, WindowError or PriceError for bits, windows or prices that can not be simulated.
+    Raises SignalError, WindowError or PriceError for bits, windows or prices that can not be simulated, SizingError,
+    FundingError or DetailError for sizes and conditions that can not.
     """
-    tape = window_tape(bars, costs or Costs(), window, sizing)
+    tape = window_tape(bars, costs or Costs(), window, sizing, conditions)
     out = np.empty(len(METRICS))
-    run_one(window_bits(bits, tape), tape.tape, tape.terms, kernel_levels(stops), out, None)
+    simulate_one(window_bits(bits, tape), tape, stops or Stops(), out, None)
     return Metrics.of_row(out, len(tape))
 
 
 def new_record(count: int) -> Record:
     """Room for the paths and the ledger of one simulation of `count` bars; the kernel writes what it reads back."""
     return np.zeros((2, count)), np.empty((count, len(LEDGER)))
+
+
+def _sides() -> Sides:
+    """`wanted_side` for each side held and each value of the bits."""
+    wanted = [[wanted_side.py_func(bits, side) for bits in range(ALL_BITS + 1)] for side in (-1, 0, 1)]
+    return np.array(wanted, dtype=np.int8)
+
+
+_SIDES = _sides()
 
 
 def warm() -> None:
@@ -77,3 +133,4 @@ def warm() -> None:
     run_many(bits, tape.tape, tape.terms, np.zeros((1, 3)), out)
     for record in (None, new_record(3)):
         run_one(bits[0], tape.tape, tape.terms, (0.0, 0.0, 0), out[0], record)
+    simulate_one(bits[0, :3], tape, Stops(trailing_stop=0.5), out[0], None)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
-from daybook.backtest.kernel import BLOCK, METRICS, run_many, run_one
+from daybook.backtest.kernel import BLOCK, METRICS, run_many
 from daybook.backtest.plan import Params, SpecLike, SweepPlan, sweep_plan
-from daybook.backtest.simulate import kernel_levels, new_record
-from daybook.backtest.tape import window_tape
+from daybook.backtest.simulate import kernel_levels, new_record, place_bits, simulate_one, simulate_rest
+from daybook.backtest.sizing import NOTIONAL, Sizing
+from daybook.backtest.tape import WindowTape, window_tape
 from daybook.core.arrays import Floats, Ints
 from daybook.core.parallel import parallel_map
 from daybook.core.time import Window
@@ -41,6 +43,9 @@ def sweep(
     costs: Costs | None = None,
     window: Window | None = None,
     jobs: int = 1,
+    *,
+    sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
 ) -> pd.DataFrame:
     """Simulate every spec with every parameter set on every market: one row a simulation, columns SWEEP_COLUMNS.
 
@@ -48,8 +53,9 @@ def sweep(
     skips timeframes that it does not name. Bars before the window warm signals up, bars after it are not looked at.
     params: None for the defaults, a sequence of name -> value mappings that every spec runs, or identity -> sequence.
     Rows are ordered by spec, bars, parameter set. Metrics are float64, NaN where undefined (docs/BACKTEST_GUIDE.md).
-    jobs: threads at most; the result does not depend on it.
-    Raises SweepError, SpecError, WindowError, PriceError or CostError before the first simulation of a market.
+    jobs: threads at most; the result does not depend on it. sizing, conditions: as in a replay of each simulation.
+    Raises SweepError, SpecError, WindowError, PriceError, CostError, FundingError or DetailError before the first
+    simulation of a market, SizingError at the first that has no stop to size its risk by.
     """
     plan = sweep_plan(specs, bars, params)
     costs = costs or Costs()
@@ -58,7 +64,8 @@ def sweep(
 
     def simulate(piece: _Piece) -> None:
         rows = piece[1]
-        counts[rows], table[rows] = _metric_rows(plan, piece, costs, window)
+        tape = window_tape(plan.bars[piece[0]], costs, window, sizing, conditions)
+        counts[rows], table[rows] = len(tape), _metric_rows(plan, piece, tape)
 
     _run_pieces(plan, simulate, jobs)
     return _frame(plan, counts, table)
@@ -71,6 +78,9 @@ def block_returns(
     costs: Costs | None = None,
     window: Window | None = None,
     block: str = "60m",
+    *,
+    sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
 ) -> Floats:
     """Equity change of every simulation in every block of time: (N, B) float64 fraction of the initial capital.
 
@@ -84,14 +94,14 @@ def block_returns(
     returns = np.empty((len(plan.jobs), grid.count))
     for piece in plan.pieces(1):
         market, rows = piece
-        tape = window_tape(plan.bars[market], costs, window)
+        tape = window_tape(plan.bars[market], costs, window, sizing, conditions)
         record = new_record(len(tape))
-        out = np.empty(len(METRICS))
+        out, bits = np.empty(len(METRICS)), np.empty(len(tape), dtype=np.uint8)
         with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
             for row in rows:
                 job = plan.jobs[row]
-                bits = signals.bound_bits(job.strategy, job.params)[tape.start:].copy()
-                run_one(bits, tape.tape, tape.terms, kernel_levels(job.strategy.bound_stops(job.params)), out, record)
+                place_bits(signals.bound_bits(job.strategy, job.params), tape, bits)
+                simulate_one(bits, tape, job.strategy.bound_stops(job.params), out, record)
                 returns[row] = grid.changes(tape.open_time, record[0][0])
     return returns
 
@@ -102,13 +112,13 @@ def _run_pieces(plan: SweepPlan, simulate: Callable[[_Piece], None], jobs: int) 
     parallel_map(simulate, plan.pieces(threads), threads)
 
 
-def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | None) -> tuple[int, Floats]:
-    """(bars simulated, (n, len(METRICS)) float64) for the simulations of one work unit."""
+def _metric_rows(plan: SweepPlan, piece: _Piece, tape: WindowTape) -> Floats:
+    """(n, len(METRICS)) float64 for the simulations of one work unit."""
     market, rows = piece
-    tape = window_tape(plan.bars[market], costs, window)
     bits = np.empty((min(_BATCH, len(rows)), -(-len(tape) // BLOCK) * BLOCK), dtype=np.uint8)
     history = np.empty(tape.stop, dtype=np.uint8)
-    levels = np.array([kernel_levels(plan.jobs[row].strategy.bound_stops(plan.jobs[row].params)) for row in rows])
+    stops = [plan.jobs[row].strategy.bound_stops(plan.jobs[row].params) for row in rows]
+    levels = np.array([kernel_levels(one) for one in stops])
     out = np.empty((len(rows), len(METRICS)))
     with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
         for first in range(0, len(rows), _BATCH):
@@ -117,9 +127,10 @@ def _metric_rows(plan: SweepPlan, piece: _Piece, costs: Costs, window: Window | 
             for slot, row in enumerate(batch):
                 job = plan.jobs[row]
                 signals.bound_bits(job.strategy, job.params, history)
-                bits[slot, :len(tape)] = history[tape.start:]
+                place_bits(history, tape, bits[slot])
             run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
-    return len(tape), out
+            simulate_rest(bits, tape, stops[first:last], out[first:last])
+    return out
 
 
 def _frame(plan: SweepPlan, counts: Ints, table: Floats) -> pd.DataFrame:

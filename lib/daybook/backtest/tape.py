@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.kernel import Tape, Terms, block_ranges
+from daybook.backtest.sizing import NOTIONAL, Sizing
+from daybook.backtest.story_kernel import Detail, RuleSet, StoryTape
 from daybook.core.arrays import Floats, Ints
-from daybook.core.errors import DataError, UsageError
+from daybook.core.errors import DataError
 from daybook.core.time import Window, bars_per_year, utc_text
 from daybook.execution import Costs
 from daybook.market.bars import Bars
+from daybook.strategy import Stops
+
+__all__ = ["NOTIONAL", "PriceError", "Sizing", "WindowError", "WindowTape", "window_tape"]
 
 
 class WindowError(DataError):
@@ -23,32 +30,6 @@ class PriceError(DataError):
 
 
 @dataclass(frozen=True)
-class Sizing:
-    """How much a trade buys or sells, and in which money results are told.
-
-    capital: initial capital in quote currency; with the default 1, amounts are fractions of the capital.
-    quantity: base coins per trade, or None for the initial capital's worth at each entry (no compounding).
-    Raises UsageError unless both are finite and positive.
-    """
-
-    capital: float = 1.0
-    quantity: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in (("capital", self.capital), ("quantity", self.quantity)):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise UsageError(f"sizing: {name} is {value!r}, allowed is a finite number above 0.")
-
-    @property
-    def unit_quantity(self) -> float:
-        """Base coins per trade and unit of capital; 0 stands for a fixed notional."""
-        return 0.0 if self.quantity is None else self.quantity / self.capital
-
-
-NOTIONAL = Sizing()
-
-
-@dataclass(frozen=True)
 class WindowTape:
     """Bars [start, stop) of a market, ready for the kernel."""
 
@@ -57,9 +38,33 @@ class WindowTape:
     stop: int
     tape: Tape
     terms: Terms
+    sizing: Sizing = NOTIONAL
+    conditions: Conditions = PLAIN
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    def plain(self, stops: Stops) -> bool:
+        """Whether the plain kernel knows every rule of a simulation with these stops."""
+        return (stops.trailing_stop == stops.break_even == 0.0 and self.sizing.plain and self.conditions.plain)
+
+    def rules(self, stops: Stops) -> RuleSet:
+        """The figures of one simulation for the full kernel. Raises SizingError as `Sizing.share` does."""
+        margin = self.conditions.margin
+        return RuleSet(
+            self.terms[0], self.terms[1], float(self.sizing.share(stops)), float(self.sizing.cap),
+            self.sizing.compounding, self.conditions.latency_bars, float(stops.stop_loss), float(stops.take_profit),
+            int(stops.max_holding), float(stops.trailing_stop), float(stops.break_even),
+            0.0 if margin is None else 1.0 / margin.leverage, 0.0 if margin is None else float(margin.maintenance))
+
+    @cached_property
+    def story(self) -> tuple[StoryTape, Detail]:
+        """What the full kernel reads beside the rules. Raises FundingError or DetailError as `Conditions` does."""
+        inside = self.bars.rows(self.start, self.stop)
+        opens, highs, lows, closes, side_costs, _ = self.tape
+        factors = self.sizing.factors(self.bars.rows(0, self.stop), self.conditions.latency_bars)[self.start:].copy()
+        return ((opens, highs, lows, closes, side_costs, factors, self.conditions.funding_due(inside)),
+                self.conditions.inside(inside))
 
     @property
     def open_time(self) -> Ints:
@@ -68,10 +73,17 @@ class WindowTape:
         return times
 
 
-def window_tape(bars: Bars, costs: Costs, window: Window | None, sizing: Sizing = NOTIONAL) -> WindowTape:
+def window_tape(
+    bars: Bars,
+    costs: Costs,
+    window: Window | None,
+    sizing: Sizing = NOTIONAL,
+    conditions: Conditions = PLAIN,
+) -> WindowTape:
     """Cut the window out of the bars (None = all of them) and price its fills.
 
-    Raises WindowError when the window holds no bar, PriceError when a price in it is not finite and positive.
+    Raises WindowError when the window holds no bar, PriceError when a price in it is not finite and positive,
+    FundingError or DetailError when the conditions do not cover it.
     """
     start, stop = 0, len(bars)
     if window is not None:
@@ -82,7 +94,11 @@ def window_tape(bars: Bars, costs: Costs, window: Window | None, sizing: Sizing 
     _check_prices(bars, start, prices)
     side_cost = np.ascontiguousarray(costs.side_cost(bars)[start:stop])
     tape = (prices[0], prices[1], prices[2], prices[3], side_cost, block_ranges(*prices[1:]))
-    return WindowTape(bars, start, stop, tape, (costs.fee, sizing.unit_quantity, bars_per_year(bars.timeframe)))
+    terms = (costs.fee, sizing.unit_quantity, bars_per_year(bars.timeframe))
+    cut = WindowTape(bars, start, stop, tape, terms, sizing, conditions)
+    if not conditions.plain:
+        _ = cut.story  # refuses what does not cover the window before anything is simulated
+    return cut
 
 
 def _no_bars(bars: Bars, window: Window | None) -> str:

@@ -20,19 +20,23 @@ from daybook.strategy.spec import LONGEST_HOLDING, SIGNALS, ParameterRange, Stra
 LANGUAGE = 1
 """Raised when the same text comes to mean something else, so that identities never mix two meanings."""
 
-_STOPS = ("stop_loss", "take_profit", "max_holding")
+_STOPS = ("stop_loss", "take_profit", "max_holding", "trailing_stop", "break_even")
+"""Keys of a spec that are absent from every text and hash of one that does not use them."""
 
 
 @dataclass(frozen=True)
 class Stops:
     """What closes a position beside the exits; 0 switches one off.
 
-    stop_loss, take_profit: fraction of the entry price. max_holding: bars.
+    stop_loss, take_profit: fraction of the entry price. max_holding: bars. trailing_stop: fraction of the best price
+    since the entry. break_even: favourable move, a fraction of the entry price, after which the stop is that price.
     """
 
     stop_loss: float = 0.0
     take_profit: float = 0.0
     max_holding: int = 0
+    trailing_stop: float = 0.0
+    break_even: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,9 @@ class Strategy:
 
     def bound_stops(self, values: Mapping[str, float]) -> Stops:
         """`stops` for all parameters' values as `bind` returned them, which are not checked again."""
-        loss, profit, holding = (values[source] if isinstance(source, str) else source for source in self._stop_sources)
-        return Stops(loss, profit, int(holding))
+        loss, profit, holding, trailing, even = (
+            values[source] if isinstance(source, str) else source for source in self._stop_sources)
+        return Stops(loss, profit, int(holding), trailing, even)
 
     @cached_property
     def _stop_sources(self) -> tuple[float | str, ...]:

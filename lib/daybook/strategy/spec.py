@@ -54,6 +54,8 @@ class StrategySpec(BaseModel):
     """What a strategy is: expressions as text, parameters with ranges, stops. At least one entry is needed.
 
     stop_loss, take_profit: fraction of the entry price, or a parameter name. max_holding: bars, or a parameter name.
+    trailing_stop: fraction of the best price since the entry. break_even: the favourable move, as a fraction of the
+    entry price, that brings the stop to the entry price. Both are keys only where a spec uses them.
     A side that can be entered must be closed by its exit, a stop, max_holding or the opposite entry.
     """
 
@@ -70,6 +72,8 @@ class StrategySpec(BaseModel):
     stop_loss: float | str | None = None
     take_profit: float | str | None = None
     max_holding: int | str | None = None
+    trailing_stop: float | str | None = None
+    break_even: float | str | None = None
 
     @field_validator("name")
     @classmethod
@@ -102,7 +106,7 @@ class StrategySpec(BaseModel):
                 raise ValueError(f"parameter name {name!r} is taken by a column or operator")
         return parameters
 
-    @field_validator("stop_loss", "take_profit")
+    @field_validator("stop_loss", "take_profit", "trailing_stop", "break_even")
     @classmethod
     def _fraction(cls, value: float | str | None) -> float | str | None:
         if isinstance(value, float) and not 0.0 < value < 1.0:
@@ -120,14 +124,15 @@ class StrategySpec(BaseModel):
     def _closes(self) -> Self:
         if self.long_entry is None and self.short_entry is None:
             raise ValueError("at least one of long_entry and short_entry is needed")
-        closes_itself = any(stop is not None for stop in (self.stop_loss, self.take_profit, self.max_holding))
+        closes_itself = any(stop is not None for stop in (self.stop_loss, self.take_profit, self.max_holding,
+                                                          self.trailing_stop))
         for side, other in (("long", self.short_entry), ("short", self.long_entry)):
             entry, leave = getattr(self, f"{side}_entry"), getattr(self, f"{side}_exit")
             if entry is None and leave is not None:
                 raise ValueError(f"{side}_exit has no {side}_entry to close")
             if entry is not None and leave is None and not closes_itself and other is None:
                 raise ValueError(f"{side}_entry is never closed: add {side}_exit, stop_loss, take_profit, "
-                                 "max_holding or the opposite entry")
+                                 "trailing_stop, max_holding or the opposite entry")
         return self
 
 
