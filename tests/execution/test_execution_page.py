@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_the_page_holds_calls_and_views_only_and_no_outputs(cells: list[dict[str
         assert not [node for node in ast.walk(ast.parse("".join(cell["source"]))) if isinstance(node, PROGRAMS)]
     assert "".join(cells[0]["source"]).startswith("# Execution costs")
     assert "".join(cells[-1]["source"]) == "costs.finish()"
+
+
+def test_the_page_shows_distributions_by_market_session_hour_and_volatility(cells: list[dict[str, Any]]) -> None:
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    views = [text for text in code if text.startswith("report.")]
+    shown = [part for view in views for part in re.findall(r"costs\.(\w+)", view)]
+    assert shown == ["headline", "markets", "worst", "sessions", "hours", "hours", "volatilities", "notes"]
 
 
 def test_kept_costs_are_shown_by_date(tmp_path: Path) -> None:

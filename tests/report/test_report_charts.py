@@ -24,6 +24,7 @@ CALIBRATION = pd.DataFrame({"model": "direction", "predicted": [0.45, 0.5, 0.55]
 DRIFT = pd.DataFrame({"name": ["rsi_14", "rv_60"], "psi": [0.04, 0.31], "n": [1000, 1000]})
 SHARPES = np.linspace(-12, 11, 300)
 
+MAP = pd.DataFrame({"name": ["a", "a", "b"], "hour": [0, 23, 23], "cost": [0.5, 1.25, 2.0], "n": [10, 1200, 3]})
 CHARTS: dict[str, Callable[[], Chart]] = {
     "equity": lambda: charts.equity(DAY.curves),
     "drawdown": lambda: charts.drawdown(DAY.curves),
@@ -40,6 +41,7 @@ CHARTS: dict[str, Callable[[], Chart]] = {
     "regimes": lambda: charts.regimes(HOURS.assign(regime="calm")),
     "timings": lambda: charts.timings(DAY.timings),
     "bars": lambda: charts.bars(DRIFT, "name", "psi", "n", title="Drift"),
+    "cells": lambda: charts.cells(MAP, "hour", "name", "cost", "n", title="Costs", unit="times the mean"),
     "lines": lambda: charts.lines(HOURS, "time_ms", "share", "symbol", title="Shares"),
 }
 EMPTY: dict[str, Callable[[], Chart]] = {
@@ -58,6 +60,7 @@ EMPTY: dict[str, Callable[[], Chart]] = {
     "regimes": lambda: charts.regimes(HOURS.assign(regime="calm").head(0)),
     "timings": lambda: charts.timings(()),
     "bars": lambda: charts.bars(DRIFT.head(0), "name", "psi", title="Drift"),
+    "cells": lambda: charts.cells(MAP.head(0), "hour", "name", "cost", "n", title="Costs"),
     "lines": lambda: charts.lines(HOURS.head(0), "time_ms", "share", title="Shares"),
 }
 
@@ -181,6 +184,19 @@ def test_sweep_map_leaves_an_undefined_cell_empty_and_prints_its_trades() -> Non
     assert heat["z"][2][2] is None
     assert heat["text"][2][2] == "—<br>n 2"
     assert heat["text"][0][0] == "61.2<br>n 61"
+
+
+def test_a_map_leaves_what_was_not_recorded_empty_and_tells_each_cells_size() -> None:
+    drawn = CHARTS["cells"]().data[0]
+    assert (drawn["x"], drawn["y"]) == (["0", "23"], ["a", "b"])
+    assert drawn["z"] == [[0.5, 1.25], [None, 2.0]]
+    assert drawn["customdata"] == [["10", "1,200"], ["0", "3"]]
+    assert (drawn["zmin"], drawn["zmax"]) == (0.0, 2.0)
+
+
+def test_a_bar_leaves_room_for_its_text() -> None:
+    low, high = charts.bars(MAP, "name", "cost", "n", title="Costs").layout["xaxis"]["range"]
+    assert (low, high) == (0.0, pytest.approx(2.32))
 
 
 def test_completeness_counts_whole_hours() -> None:

@@ -75,6 +75,7 @@ def hostile_charts(text: str) -> list[Chart]:
         charts.timings(pd.DataFrame({"step": [text], "seconds": [1.0]})),
         charts.bars(frame, "name", "psi", title=text, unit=text),
         charts.lines(frame, "name", "psi", "symbol", title=text, unit=text),
+        charts.cells(frame, "name", "symbol", "psi", "n", title=text, unit=text, axis_title=text),
         charts.equity((), missing=text), charts.trial_sharpes([1.0], expected_maximum=1, best=1, unit=text)]
 
 

@@ -80,7 +80,7 @@ class CostsPage:
 
     @cached_property
     def hours(self) -> pd.DataFrame:
-        """One row a market and UTC hour, with the spread as a multiple of the market's mean."""
+        """One row a market and UTC hour that was recorded, with the spread as a multiple of the market's mean."""
         table = hour_table(self.metrics)
         overall = self.markets.set_index("market")["spread_mean"]
         return table.assign(relative=table["mean"] / table["market"].map(overall))

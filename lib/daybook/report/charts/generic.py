@@ -1,11 +1,11 @@
-"""A bar chart and a line chart for any DataFrame."""
+"""A bar chart, a line chart and a map of cells for any DataFrame."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from daybook.report import formats, palette
-from daybook.report.plot import axis, chart, columns, label, labels, no_data, numbers, utc_axis, utc_stamps
+from daybook.report.plot import axis, chart, columns, label, labels, no_data, numbers, plain, utc_axis, utc_stamps
 from daybook.report.views import Chart
 
 _EMPTY = "the table is empty"
@@ -24,8 +24,46 @@ def bars(frame: pd.DataFrame, x: str, y: str, n: str | None = None, *, title: st
              "textposition": "outside", "cliponaxis": False, "marker": {"color": palette.FOCUS},
              "hovertemplate": "%{y}: %{text}<extra></extra>"}]
     return chart(data, title=label(title, 90), subtitle=f"{len(names):,} rows", height=130 + 22 * len(names), layout={
-        "xaxis": axis(label(unit or y)), "yaxis": axis("", autorange="reversed", ticks="", tickfont={"size": 11}),
+        "xaxis": axis(label(unit or y), **_room(numbers(values))),
+        "yaxis": axis("", autorange="reversed", ticks="", tickfont={"size": 11}),
         "showlegend": False})
+
+
+def _room(values: list[float | None]) -> dict[str, list[float | None]]:
+    """A range that leaves room for the text beyond the longest bar."""
+    known = [0.0, *(value for value in values if value is not None)]
+    low, high = min(known), max(known)
+    text = 0.16 * (high - low)
+    return {"range": [plain(low - text if low < 0 else 0.0), plain(high + text)]} if high > low else {}
+
+
+def cells(frame: pd.DataFrame, x: str, y: str, z: str, n: str, *, title: str, unit: str = "", axis_title: str = "",
+          middle: float = 1.0) -> Chart:
+    """A map of `z`, one cell for each value of `x` across and `y` down, in the frame's order; `n` is told on hover.
+
+    middle: the value drawn near-white; orange above it and blue below, each at its full strength one `middle` away.
+    """
+    across, down, values, sizes = columns(frame, x, y, z, n, what=title)
+    if not across:
+        return no_data(label(title, 90), _EMPTY)
+    ticks, rows = sorted(set(across)), list(dict.fromkeys(down))
+    found = {(one, other): (plain(value), formats.count(size))
+             for one, other, value, size in zip(across, down, values, sizes, strict=True)}
+    table = [[found.get((tick, row), (None, "0")) for tick in ticks] for row in rows]
+    data = [{"type": "heatmap", "x": [label(tick) for tick in ticks], "y": labels(rows), "xgap": 2, "ygap": 2,
+             "z": [[value for value, _ in row] for row in table],
+             "text": [["" if value is None else f"{value:.2g}" for value, _ in row] for row in table],
+             "customdata": [[size for _, size in row] for row in table], "texttemplate": "%{text}",
+             "textfont": {"size": 10, "color": "#222222"}, "hoverongaps": False,
+             "colorscale": [list(stop) for stop in palette.DIVERGING], "reversescale": True,
+             "zmin": plain(0.0), "zmax": plain(2 * middle),
+             "colorbar": {"title": {"text": ""}, "thickness": 12, "outlinewidth": 0},
+             "hovertemplate": "%{y}, %{x}: %{z:.3g}  n %{customdata}<extra></extra>"}]
+    return chart(data, title=label(title, 90), subtitle=f"{len(found):,} cells, {label(unit or z)}",
+                 height=150 + 26 * len(rows), layout={
+                     "xaxis": axis(label(axis_title or x), type="category", showgrid=False),
+                     "yaxis": axis("", type="category", showgrid=False, ticks="", autorange="reversed",
+                                   tickfont={"size": 11})})
 
 
 def lines(frame: pd.DataFrame, x: str, y: str, group: str | None = None, *, title: str, unit: str = "",
