@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -116,26 +115,6 @@ def test_file_of_any_interval_is_checked(tmp_path: Path) -> None:
     tape = [candle(JUNE + number * 15 * MINUTE_MS) for number in (0, 1, 2, 5)]
     report = check_file(write_candles(tmp_path / "okx_swap" / "15m" / "BTCUSDT.parquet", tape))
     assert (report.venue, report.timeframe, report.expected, report.missing) == ("okx_swap", "15m", 6, 2)
-
-
-def _table(readme: str) -> dict[str, tuple[int, int, int, int]]:
-    """rows, gaps, missing bars and zero-volume bars of each candle file, from the table of the data's README."""
-    form = re.compile(r"^\| (\S+\.parquet) \| ([\d,]+) \| [^|]+ \| [^|]+ \| (\d+) \((\d+)\) \| (\d+) \|", re.MULTILINE)
-    return {name: (int(count.replace(",", "")), int(gaps), int(missing), int(silent))
-            for name, count, gaps, missing, silent in form.findall(readme)}
-
-
-@pytest.mark.shared
-def test_every_recorded_file_has_exactly_its_known_faults(shared_data: Path) -> None:
-    known = _table((shared_data / "README.md").read_text(encoding="utf-8"))
-    files = {path.relative_to(shared_data / "candles").as_posix() for path in shared_data.glob("candles/**/*.parquet")}
-    assert files == set(known)
-    assert len(files) == 32
-    for name, expected in known.items():
-        report = check_file(shared_data / "candles" / name)
-        assert (report.present, report.gap_count, report.missing, report.zero_volume) == expected, name
-        assert (report.duplicates, report.impossible, report.quarantined) == (0, 0, 0), name
-        assert report.off_minute == (20_401 + 1_201 if "irregular" in name else 0), name
 
 
 @pytest.mark.shared
