@@ -167,7 +167,7 @@ def test_files_of_a_folder_are_held_against_each_other(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_recorded_crashes_are_excused_and_two_lonely_prints_are_not(shared_data: Path) -> None:
-    """19 May 2021, 8 November 2022 and the summer of 2022 fall everywhere; SOL alone printed 10.89 on 29 December."""
+    """Everything fell on 2021-05-19 and 2022-11-08; SOL alone printed 10.89 on 2022-12-29 and 12.80 on 2023-06-10."""
     for span, extreme in (("2021-04-02_2021-06-15", 9), ("2022-01-01_2023-12-31", 4)):
         files = sorted((shared_data / "candles/binance_spot/1m").glob(f"*_{span}.parquet"))
         assert len(files) == 3
