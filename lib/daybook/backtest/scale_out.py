@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 import pandas as pd
 
+from daybook.backtest.grid import BlockGrid
 from daybook.backtest.plan import Params, SpecLike, SweepError, SweepPlan, sweep_plan
 from daybook.backtest.scale_out_files import BarsFile, load_bars, publish_bars
 from daybook.backtest.scale_out_tasks import (
@@ -60,17 +61,27 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
+class TaskCost:
+    """What one task took on its worker: to open and verify bars and to simulate by the wall clock, processor in all."""
+
+    simulations: int
+    load_seconds: float
+    simulate_seconds: float
+    processor_seconds: float
+
+
+@dataclass(frozen=True)
 class Swept:
     """A sweep's table (without quarantined simulations), their block returns if wanted, and what was set aside.
 
-    table: as `sweep` returns it. blocks: (rows, B) float64 as `block_returns` does. tasks: how many ran and what they
-    took (seconds to load, to simulate); empty for the local engine.
+    table: as `sweep` returns it. blocks: (rows, B) float64 as `block_returns` does. tasks: those that were finished;
+    none of the local engine.
     """
 
     table: pd.DataFrame
     blocks: Floats | None = None
     quarantined: tuple[Quarantined, ...] = ()
-    tasks: dict[str, float] = field(default_factory=dict)
+    tasks: tuple[TaskCost, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,7 @@ def scaled_out(work: Work, workers: Workers, task_seconds: float, pace: Pace) ->
     lost: set[int] = set()
     for piece in suspects:
         lost |= _alone(work, workers, piece, results)
-    return _joined(work.plan, first, results, lost)
+    return _joined(work, first, results, lost)
 
 
 def _first_of_each(plan: SweepPlan) -> list[int]:
@@ -176,8 +187,9 @@ def _alone(work: Work, workers: Workers, piece: Piece, results: dict[Piece, Task
     return lost
 
 
-def _joined(plan: SweepPlan, first: Sequence[int], results: dict[Piece, TaskResult], lost: set[int]) -> Swept:
+def _joined(work: Work, first: Sequence[int], results: dict[Piece, TaskResult], lost: set[int]) -> Swept:
     """Rows in the order of the plan, those that are the same simulation repeated."""
+    plan = work.plan
     done = list(results.values())
     ran = [position for piece in results for position in piece.positions]
     place = {position: row for row, position in enumerate(ran)}
@@ -186,13 +198,19 @@ def _joined(plan: SweepPlan, first: Sequence[int], results: dict[Piece, TaskResu
     tables = [result.table for result in done] or [pd.DataFrame(columns=list(SWEEP_COLUMNS))]
     table = pd.concat(tables, ignore_index=True).iloc[rows].reset_index(drop=True)
     table["strategy"] = [plan.jobs[position].strategy.name for position in kept]
-    blocks = [result.blocks for result in done if result.blocks is not None]
     return Swept(
-        table, np.concatenate(blocks)[rows] if blocks else None,
+        table, _blocks(work, done, rows),
         tuple(_quarantined(plan, position) for position in sorted(lost)),
-        {"tasks": len(done), "load_seconds": sum(result.load_seconds for result in done),
-         "simulate_seconds": sum(result.simulate_seconds for result in done)},
+        tuple(TaskCost(len(piece.positions), result.load_seconds, result.simulate_seconds, result.processor_seconds)
+              for piece, result in results.items()),
     )
+
+
+def _blocks(work: Work, done: Sequence[TaskResult], rows: Sequence[int]) -> Floats | None:
+    if work.block is None or work.window is None:
+        return None
+    parts = [result.blocks for result in done if result.blocks is not None]
+    return np.concatenate([np.empty((0, BlockGrid.of(work.window, work.block).count)), *parts])[rows]
 
 
 def _quarantined(plan: SweepPlan, position: int) -> Quarantined:

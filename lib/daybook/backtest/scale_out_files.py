@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def publish_bars(bars: Bars, folder: str | Path) -> BarsFile:
     try:
         if files.get_file_info(path).type == fs.FileType.NotFound:
             _write(_table(bars, file), files, path)
+        elif isinstance(files, fs.LocalFileSystem):
+            os.utime(path)  # so that what is in use is not what is discarded
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{where}: can not be written ({error}). Name a folder that this machine may write and "
                            "every worker may read.") from error

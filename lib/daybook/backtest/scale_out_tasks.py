@@ -28,10 +28,12 @@ from daybook.strategy import Strategy, parse_spec
 LEAST_SECONDS = 0.2
 """A shorter task spends a noticeable share of its life on the way to a worker and back."""
 LOAD_SHARE = 0.2
-"""A task simulates at least so long that loading its bars is no larger share of it."""
+"""A task simulates so long that opening its bars and making them ready takes about this share of that at most."""
 _TASKS_A_WORKER = 4
 _GUESSED_SIMULATE = 1e-8
 _GUESSED_LOAD = 1.2e-7
+_READY = 2e-7
+"""Seconds a bar that each task spends on a market before its first simulation: prices checked, shared columns made."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,17 @@ class SweepTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The rows of a task in its own order, and what they took: seconds to load bars, to simulate, and in all.
+    """The rows of a task in its own order, and what they took.
 
-    blocks: (n, B) float64, None where none were wanted. loaded_bars: bars that had to be read and verified.
+    blocks: (n, B) float64, None where none were wanted. load_seconds, simulate_seconds: by the wall clock.
+    processor_seconds: of the worker, for both. loaded_bars: bars that had to be read and verified.
     """
 
     table: pd.DataFrame
     blocks: Floats | None
     load_seconds: float
     simulate_seconds: float
+    processor_seconds: float
     loaded_bars: int
 
 
@@ -75,6 +79,7 @@ def run_task(task: SweepTask) -> TaskResult:
     tables, blocks = [], []
     load = simulate = 0.0
     loaded_bars = 0
+    began = time.process_time()
     for part in task.parts:
         loaded_bars += 0 if is_kept(part.file) else len(part.file)
         started = time.perf_counter()
@@ -89,7 +94,8 @@ def run_task(task: SweepTask) -> TaskResult:
         load += loaded - started
         simulate += time.perf_counter() - loaded
     table = pd.concat(tables, ignore_index=True)
-    return TaskResult(table, np.concatenate(blocks) if blocks else None, load, simulate, loaded_bars)
+    spent = time.process_time() - began
+    return TaskResult(table, np.concatenate(blocks) if blocks else None, load, simulate, spent, loaded_bars)
 
 
 @cache
@@ -170,7 +176,9 @@ class Pace:
         """Correct the estimates of a piece's strategies by what it took: wholly at first, then half-way."""
         jobs = [work.plan.jobs[position] for position in piece.positions]
         estimated = sum(self.seconds(job, len(work.files[job.market])) for job in jobs)
-        factor = result.simulate_seconds / estimated if estimated > 0.0 else 1.0
+        ready = _READY * sum(len(work.files[market]) for market in {job.market for job in jobs})
+        simulated = max(result.simulate_seconds - ready, 0.1 * result.simulate_seconds)
+        factor = simulated / estimated if estimated > 0.0 else 1.0
         for identity in {job.strategy.identity for job in jobs}:
             known = self.simulate.get(identity)
             self.simulate[identity] = self.typical * factor if known is None else known * math.sqrt(factor)
@@ -209,7 +217,7 @@ def _cut(work: Work, ordered: Sequence[int], pace: Pace, target: float) -> Itera
             yield Piece(tuple(chosen), simulate + load)
             chosen, simulate, load, market = [], 0.0, 0.0, -1
         bars = len(work.files[job.market])
-        load += pace.load * bars if job.market != market else 0.0
+        load += (pace.load + _READY) * bars if job.market != market else 0.0
         market = job.market
         simulate += pace.seconds(job, bars)
         chosen.append(position)

@@ -58,6 +58,14 @@ def sweep_temporaries(folder: Path, *, deep: bool = True, also_living: bool = Fa
     return removed
 
 
+def keep_newest(folder: Path, pattern: str, keep: int) -> int:
+    """Remove all files of a folder that match but those written or touched last; how many were removed."""
+    files = sorted(folder.glob(pattern), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    for path in files[:-keep]:
+        path.unlink(missing_ok=True)
+    return len(files[:-keep])
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

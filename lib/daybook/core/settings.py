@@ -83,6 +83,7 @@ TimeframeNames = Annotated[
 Bps = Annotated[float, BeforeValidator(_refuse_truth), Field(ge=0, le=1000, allow_inf_nan=False)]
 SpreadBps = Annotated[Bps | dict[str, Bps], NoDecode, BeforeValidator(_decode_json)]
 Url = Annotated[str, Field(pattern=r"^https?://[!-~]{1,200}$")]
+SchedulerAddress = Annotated[str, Field(pattern=r"^(tcp|tls)://[!-~]{1,200}$")]
 Whole = Annotated[int, BeforeValidator(_refuse_truth)]
 Real = Annotated[float, BeforeValidator(_refuse_truth)]
 
@@ -113,6 +114,16 @@ class Settings(BaseSettings):
     seed: Whole = Field(7, ge=0, lt=2**63, description="the one seed")
     jobs: Whole = Field(2, ge=1, le=64, description="steps and workers that may run beside each other")
     step_timeout_s: Whole = Field(1800, ge=10, le=86_400, description="a notebook is stopped after so many seconds")
+    engine: Literal["local", "processes", "dask"] = Field(
+        "local", description="where sweeps run: threads of the page, worker processes of this machine, a Dask cluster"
+    )
+    dask_address: SchedulerAddress | None = Field(
+        None, description="scheduler of a running Dask cluster; without one, engine = dask starts workers here"
+    )
+    engine_folder: str | None = Field(
+        None, min_length=1, max_length=500,
+        description="folder or URI (s3://...) in which all workers find the bars; data/cache/bars when left out",
+    )
     max_missing: Real = Field(
         0.02, ge=0, le=1, allow_inf_nan=False, description="a window with a larger share of missing bars stops the day"
     )
@@ -162,6 +173,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"decision_ms = {self.decision_ms:g} is read with costs = measured only; set that too, or leave it at 0"
             )
+        if self.dask_address is not None and self.engine != "dask":
+            raise ValueError("dask_address is read with engine = dask only; set engine = dask or leave it out")
+        if self.engine_folder is not None and self.engine == "local":
+            raise ValueError("engine_folder is read with engine = processes or dask only; leave it out")
         if self.history_days < self.window_days + LEAST_DESIGN_DAYS:
             raise ValueError(
                 f"history_days = {self.history_days} must be at least window_days = {self.window_days} plus "

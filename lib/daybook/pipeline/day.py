@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,8 +20,11 @@ from daybook.core.time import DAY_MS, TIMEFRAMES, Window, day_start_ms, parse_da
 from daybook.execution import Costs
 from daybook.market import Bars, read_bars
 from daybook.pipeline.costs import sealed_costs
-from daybook.pipeline.manifest import Sealed, artefact_hashes
+from daybook.pipeline.manifest import MACHINE, Sealed, artefact_hashes
 from daybook.rank import PriorState
+
+if TYPE_CHECKING:
+    from daybook.backtest.scale_out import Engine
 
 DONE_MARKER = "done.json"
 
@@ -60,6 +63,15 @@ class Day:
     def costs(self) -> Costs:
         """Fee, spread and slippage of this run, as set or as measured at or before its day."""
         return sealed_costs(self.folder, self.settings, self.inputs)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Where the sweeps of this step run; results do not depend on it."""
+        from daybook.backtest.scale_out import Engine
+
+        chosen = self.settings
+        folder = chosen.engine_folder or chosen.data.resolve() / "cache" / "bars"
+        return Engine(chosen.engine, chosen.jobs, chosen.dask_address, folder)
 
     @cached_property
     def state(self) -> PriorState:
@@ -163,7 +175,7 @@ def _opened(folder: Path, step: str) -> Day:
     sealed = Sealed.model_validate(read_json(folder / "inputs" / "run.json"))
     machine = {
         name: os.environ[f"DAYBOOK_{name.upper()}"]
-        for name in ("data", "runs", "jobs")
+        for name in MACHINE
         if f"DAYBOOK_{name.upper()}" in os.environ
     }
     settings = load_settings({**sealed.settings, **machine}, environment={})

@@ -44,6 +44,7 @@ def _inside(settings: Settings, cache: Path, sockets: Path) -> Iterator[None]:
         "DAYBOOK_DATA": str(settings.data.resolve()),
         "DAYBOOK_RUNS": str(settings.runs.resolve()),
         "DAYBOOK_JOBS": str(settings.jobs),
+        **_engine(settings),
         "IPYTHONDIR": str(cache / "ipython"),
         "JUPYTER_CONFIG_DIR": str(cache / "jupyter" / "config"),
         "JUPYTER_DATA_DIR": str(cache / "jupyter" / "data"),
@@ -60,6 +61,14 @@ def _inside(settings: Settings, cache: Path, sockets: Path) -> Iterator[None]:
         yield
     finally:
         _replace_environment(before)
+
+
+def _engine(settings: Settings) -> dict[str, str]:
+    """Where the page's sweeps run; a folder made absolute, since a kernel works in the run's."""
+    folder = settings.engine_folder
+    named = folder if folder is None or "://" in folder else str(Path(folder).resolve())
+    given = {"ENGINE": settings.engine, "DASK_ADDRESS": settings.dask_address, "ENGINE_FOLDER": named}
+    return {f"DAYBOOK_{name}": value for name, value in given.items() if value is not None}
 
 
 @contextmanager

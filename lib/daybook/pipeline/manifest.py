@@ -28,9 +28,13 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 OPERATIONAL = frozenset({
     "data", "runs", "candles", "jobs", "step_timeout_s", "anthropic_api_key",
+    "engine", "dask_address", "engine_folder",
     "binance_archive_url", "binance_spot_url", "binance_usdm_url", "blofin_url",
 })
 """Settings that can not change a result: they stay out of the settings hash and of the sealed run."""
+
+MACHINE = ("data", "runs", "jobs", "engine", "dask_address", "engine_folder")
+"""Operational settings that a page needs: the runner hands them to its kernels through the environment."""
 
 _VERSIONED = (
     "numpy", "pandas", "pyarrow", "numba", "ta-lib", "scikit-learn", "scipy", "duckdb", "papermill", "nbconvert"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from daybook.backtest import block_returns, sweep
+from daybook.backtest.scale_out import Quarantined, Swept
 from daybook.core.arrays import Floats
 from daybook.core.time import Window
 from daybook.design import retold
@@ -20,6 +20,8 @@ from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, sc
 from daybook.strategy import ParameterRange, Strategy, parse_spec
 
 Params = Mapping[str, float]
+LOST = "its worker died each time"
+"""Why a simulation that was quarantined has neither result nor returns."""
 _VARIANT = re.compile(r"-[0-9a-f]{4}$", re.ASCII)
 
 
@@ -28,7 +30,8 @@ class Screened:
     """One strategy with one parameter set on one timeframe, over every market with equal capital.
 
     blocks: (B,) float64 return of each hour of the window, fraction of capital. rows: one sweep row a market.
-    market_blocks: (M, B) float64, the same for each of these rows.
+    market_blocks: (M, B) float64, the same for each of these rows. lost: simulations that killed every worker, in which
+    case the score is undefined and rows and blocks tell of the other markets alone.
     """
 
     strategy: Strategy
@@ -38,6 +41,7 @@ class Screened:
     blocks: Floats
     rows: pd.DataFrame
     market_blocks: Floats
+    lost: tuple[Quarantined, ...] = ()
 
     @property
     def worth(self) -> float:
@@ -59,23 +63,32 @@ def screen(
     fitting = [strategy for strategy in strategies if set(strategy.timeframes) & set(wanted)]
     if not fitting:
         return []
-    rows = sweep(fitting, bars, params, day.costs, window, jobs=day.settings.jobs)
-    blocks = block_returns(fitting, bars, params, day.costs, window)
+    swept = day.engine.sweep(fitting, bars, params, day.costs, window, "60m")
     by_identity = {strategy.identity: strategy for strategy in fitting}
     rules = ScoreRules(min_trades=day.settings.min_trades)
-    groups: dict[Any, Any] = rows.groupby(["identity", "timeframe", "params"], sort=False).indices
-    return [
-        _scored(by_identity[identity], timeframe, text, rows.iloc[places], blocks[places], rules)
-        for (identity, timeframe, text), places in groups.items()
-    ]
+    return [_scored(by_identity[key[0]], key, swept, places, rules) for key, places in _groups(swept).items()]
+
+
+def _groups(swept: Swept) -> dict[tuple[str, str, str], Any]:
+    """(identity, timeframe, params) -> its rows in the table, in the order of the table, those without a row last."""
+    found: dict[Any, Any] = dict(swept.table.groupby(["identity", "timeframe", "params"], sort=False).indices)
+    for one in swept.quarantined:
+        found.setdefault((one.identity, one.timeframe, one.params), np.empty(0, dtype=np.int64))
+    return found
 
 
 def _scored(
-    strategy: Strategy, timeframe: str, params: str, rows: pd.DataFrame, blocks: Floats, rules: ScoreRules
+    strategy: Strategy, key: tuple[str, str, str], swept: Swept, places: Any, rules: ScoreRules
 ) -> Screened:
-    portfolio = equal_capital(list(blocks))
-    result = score(portfolio, int(rows["trades"].sum()), rules=rules)
-    return Screened(strategy, json.loads(params), timeframe, result, portfolio, rows, blocks)
+    rows = swept.table.iloc[places]
+    blocks: Floats = np.asarray(swept.blocks)[places]
+    lost = tuple(one for one in swept.quarantined if (one.identity, one.timeframe, one.params) == key)
+    portfolio = equal_capital(list(blocks)) if len(blocks) else np.zeros(blocks.shape[1])
+    if lost:
+        result = ScoreResult(score=None, reason=f"on {lost[0].symbol} {LOST}")
+    else:
+        result = score(portfolio, int(rows["trades"].sum()), rules=rules)
+    return Screened(strategy, json.loads(key[2]), key[1], result, portfolio, rows, blocks, lost)
 
 
 def best_by_strategy(screened: Sequence[Screened]) -> dict[str, Screened]:
@@ -125,34 +138,43 @@ def count_trials(
     ledger: TrialLedger, day: Day, kind: str, author: str, screened: Sequence[Screened], window: Window,
     births: Mapping[str, int] | None = None, parents: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Enter every simulation of `screened` into the ledger, one row a market, with its hourly returns.
+    """Enter every simulation of `screened` into the ledger, one row a market, with its hourly returns; lost ones too.
 
     births: identity -> birth (ms UTC); the day's own start when left out, since that is when a new design is born.
     parents: identity -> identities that it came from; none when left out.
     """
-    if not screened:
-        return
-    rows = pd.concat([found.rows for found in screened], ignore_index=True)
     structures = {found.strategy.identity: found.strategy.structure_hash for found in screened}
     known, lineage = births or {}, parents or {}
     hashes = {
         (timeframe, symbol): bars.data_hash
         for timeframe, markets in day.bars.items() for symbol, bars in markets.items()
     }
-    markets = list(zip(rows["timeframe"], rows["symbol"], strict=True))
-    ledger.extend({
-        "kind": kind,
-        "identity": rows["identity"].tolist(),
-        "structure_hash": [structures[identity] for identity in rows["identity"]],
-        "params": rows["params"].tolist(),
-        "symbol": rows["symbol"].tolist(),
-        "timeframe": rows["timeframe"].tolist(),
-        "window_start": window.start_ms,
-        "window_end": window.end_ms,
+
+    def told(table: pd.DataFrame) -> dict[str, Any]:
+        """What is known of simulations before they are run."""
+        return {
+            "kind": kind,
+            "identity": table["identity"].tolist(),
+            "structure_hash": [structures[identity] for identity in table["identity"]],
+            "params": table["params"].tolist(),
+            "symbol": table["symbol"].tolist(),
+            "timeframe": table["timeframe"].tolist(),
+            "window_start": window.start_ms,
+            "window_end": window.end_ms,
+            "birth": [known.get(identity, day.start_ms) for identity in table["identity"]],
+            "author": author,
+            "data_hash": [hashes[market] for market in zip(table["timeframe"], table["symbol"], strict=True)],
+            "parents": [list(lineage.get(identity, ())) for identity in table["identity"]],
+        }
+
+    lost = pd.DataFrame([asdict(one) for found in screened for one in found.lost])
+    if len(lost):
+        ledger.extend(told(lost) | {"n_bars": 0, "outcome": "failed", "returns_reason": [LOST] * len(lost)})
+    if not any(len(found.rows) for found in screened):
+        return
+    rows = pd.concat([found.rows for found in screened if len(found.rows)], ignore_index=True)
+    ledger.extend(told(rows) | {
         "n_bars": rows["n_bars"].tolist(),
-        "birth": [known.get(identity, day.start_ms) for identity in rows["identity"]],
-        "author": author,
-        "data_hash": [hashes[market] for market in markets],
         "outcome": np.where(rows["sharpe"].isna(), "undefined", "ok").tolist(),
         "sharpe": rows["sharpe"].tolist(),
         "skew": rows["skew"].tolist(),
@@ -160,7 +182,6 @@ def count_trials(
         "total_return": rows["total_return"].tolist(),
         "trades": rows["trades"].tolist(),
         "n_returns": rows["n_bars"].tolist(),
-        "parents": [list(lineage.get(identity, ())) for identity in rows["identity"]],
     }, returns=np.concatenate([found.market_blocks for found in screened]))
 
 

@@ -7,13 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daybook.core.files import sweep_temporaries
+from daybook.core.files import keep_newest, sweep_temporaries
 from daybook.core.time import parse_day
 from daybook.features import FeatureStore
 from daybook.pipeline.folders import RunFolders
 
 if TYPE_CHECKING:
     from daybook.pipeline.runner import RunRequest
+
+KEPT_BARS = 64
+"""Files of bars that are kept for worker processes, those used last: a day on three markets uses nine."""
 
 
 def sweep(folders: RunFolders, data: Path) -> None:
@@ -25,9 +28,10 @@ def sweep(folders: RunFolders, data: Path) -> None:
 
 
 def tidy(request: RunRequest) -> None:
-    """Discard feature tables that end before the scoring window of the day just published.
+    """Discard feature tables that end before the scoring window of the day just published, and bars for old sweeps.
 
     A later run of an older day computes its own again.
     """
     window_start = parse_day(request.day) - timedelta(days=request.settings.window_days)
     FeatureStore(request.settings.data / "features").discard_before(window_start)
+    keep_newest(request.settings.data / "cache" / "bars", "*.parquet", KEPT_BARS)

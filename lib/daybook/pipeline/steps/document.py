@@ -11,6 +11,7 @@ import pandas as pd
 from daybook.core.settings import PARAMETERS, parameter_unit
 from daybook.models import ModelScorecard
 from daybook.pipeline.day import Day
+from daybook.pipeline.lost import lost_notices
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.pipeline.steps.findings import cost_warnings, headline, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
@@ -54,7 +55,7 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
         ensembles=ensembles,
         trials=trials,
         data_quality=quality,
-        warnings=(*cost_warnings(day), *notices(quality, models)),
+        warnings=(*lost_notices(day), *cost_warnings(day), *notices(quality, models)),
         archive=_archive(ranking),
         focus=questions(strategies, quality, models),
         curves=_curves(day, ranking),
