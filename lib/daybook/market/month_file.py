@@ -20,7 +20,7 @@ _SCHEMA = pa.schema([
     ("open_time", pa.int64()), *((field, pa.float64()) for field in FIELDS),
     ("close_time", pa.int64()), ("known_at", pa.int64()),
 ])
-# A third smaller and three times faster to read than dictionaries.
+# Beside dictionaries four times faster to write; on recorded prices as small, on made-up ones a third smaller.
 _ENCODING = dict.fromkeys(_TIMES, "DELTA_BINARY_PACKED") | dict.fromkeys(FIELDS, "BYTE_STREAM_SPLIT")
 
 
