@@ -2,6 +2,7 @@
 
 from daybook.execution.costs import DEFAULT_MARKET, MAX_COST_BPS, CostError, Costs
 from daybook.execution.distribution import Distribution, distribution_of
+from daybook.execution.drawn import DrawnCosts
 from daybook.execution.draws import Execution, Order, execute
 from daybook.execution.fills import Fills, read_fills
 from daybook.execution.measure import TAKER_LATENCY_MS, Recordings, measure
@@ -24,6 +25,7 @@ __all__ = [
     "CostError",
     "Costs",
     "Distribution",
+    "DrawnCosts",
     "Execution",
     "ExecutionMetrics",
     "Fills",

@@ -140,18 +140,23 @@ class MeasuredCosts(Costs):
         kept = self._kept.get(id(bars))
         if kept is not None and kept[0] is bars:  # an id may be used again once its bars are gone
             return kept[1]
-        market = self.market(bars.symbol)
-        session = session_codes(bars.open_time)
-        volatility = volatility_codes(bar_volatility(bars), market.volatility_edges)
-        half = self._table(market, "spread_bps", self.level)[session, volatility] / 2 * _BPS
-        slippage = self._table(market, "slippage_touch_bps", "p90" if self.late else self.level)[session, volatility]
-        priced = (half, slippage * _BPS, half + slippage * _BPS)
+        half, slippage = self._fractions(bars)
+        priced = (half, slippage, half + slippage)
         for column in priced:
             column.flags.writeable = False
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()  # one step, so that threads may share the model
         self._kept[id(bars)] = (bars, priced)
         return priced
+
+    def _fractions(self, bars: Bars) -> tuple[Floats, Floats]:
+        """Half spread and slippage at each bar, by its session and the volatility before it."""
+        market = self.market(bars.symbol)
+        session = session_codes(bars.open_time)
+        volatility = volatility_codes(bar_volatility(bars), market.volatility_edges)
+        half = self._table(market, "spread_bps", self.level)[session, volatility] / 2 * _BPS
+        slippage = self._table(market, "slippage_touch_bps", "p90" if self.late else self.level)[session, volatility]
+        return half, slippage * _BPS
 
     def _table(self, market: MarketMetrics, name: Figure, level: Level) -> Floats:
         """(sessions, volatilities + 1) bps, never negative; UNKNOWN is -1 and so finds the last column, any."""
