@@ -115,6 +115,18 @@ def test_every_recorded_lean_file_is_imported(shared_data: Path, tmp_path: Path)
 
 
 @pytest.mark.shared
+def test_trade_bars_beside_recorded_quotes_are_candles_too(shared_data: Path, tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    report = import_candles(shared_data / "quotes/lean", store)
+    assert {(one.venue, one.symbol): one.new for one in report.markets} == {
+        ("binance_usdm", "ADAUSDT"): 1440, ("bybit_spot", "BTCUSDT"): 1440, ("bybit_usdm", "BTCUSDT"): 721,
+        ("coinbase_spot", "BTCEUR"): 3663, ("coinbase_spot", "BTCUSD"): 3887, ("coinbase_spot", "ETHUSD"): 2449,
+    }
+    assert report.quarantined == 0
+    assert store.read("binance_usdm", "ADAUSDT").open[0] == 0.3067
+
+
+@pytest.mark.shared
 def test_lean_days_equal_the_other_recordings_bar_for_bar(shared_data: Path) -> None:
     whole = read_candle_file(
         shared_data / "candles/binance_spot_irregular/BTCUSDT_1m_2017-08-17_2018-03-31.parquet").rows

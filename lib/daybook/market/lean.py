@@ -23,11 +23,12 @@ class LeanTrade:
     venue: str
     symbol: str
     day: date
+    perpetual: bool = False
 
     @property
     def inside(self) -> str:
         """The name of the one file in the zip."""
-        return f"{self.day:%Y%m%d}_{self.symbol.lower()}_minute_trade.csv"
+        return f"{self.day:%Y%m%d}_{self.symbol.lower()}_minute_trade{'_perp' if self.perpetual else ''}.csv"
 
 
 def lean_trade(path: Path) -> LeanTrade | None:
@@ -47,7 +48,7 @@ def lean_trade(path: Path) -> LeanTrade | None:
         day = date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         return None
-    return LeanTrade(lean_venue(kind, market, symbol), symbol.upper(), day)
+    return LeanTrade(lean_venue(kind, market, symbol), symbol.upper(), day, kind == "cryptofuture")
 
 
 def lean_venue(kind: str, market: str, symbol: str) -> str:
