@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
+from daybook.core.time import parse_day, window_before
 from daybook.execution import Costs, ExecutionMetrics, MeasuredCosts, Recordings, measure, write_metrics
+from daybook.market import candle_store, synthetic_bars
 from daybook.market.synthetic import synthetic_venue
 from daybook.pipeline.begin import _require_sealed_inputs
 from daybook.pipeline.cli import app
@@ -173,6 +175,26 @@ def test_stored_candles_are_estimated_by_the_command(tmp_path: Path) -> None:
     cost = day.costs.side_cost(day.minute_bars["BTCUSDT"])
     assert np.isfinite(cost).all() and (cost > 0).all() and cost.max() < 0.01
     assert any("estimated from candles" in notice.message for notice in cost_warnings(day))
+
+
+def test_every_stored_market_is_estimated_with_what_was_known_by_the_date(tmp_path: Path) -> None:
+    from daybook.market.rows import rows_of
+    from daybook.market.store import SourceRows
+    from daybook.pipeline.commands.execution import recordings
+
+    settings = settings_of(tmp_path, costs="settings")
+    store = candle_store(settings.data)
+    window = window_before(parse_day(DAY), 2)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        store.write_bars(synthetic_bars(symbol, window, seed=7))
+    before = measure(DAY, recordings(settings, DAY, None, None, None))
+    assert {market.symbol for market in before.markets} == {"*", "BTCUSDT", "ETHUSDT"}, "not the settings' symbols only"
+    bars = store.read(VENUE, "ETHUSDT").rows(100, 200)
+    wider = replace(bars, high=bars.high * 1.1, low=bars.low / 1.1)
+    counts = store.write(VENUE, "ETHUSDT", [SourceRows("later", rows_of(wider, 60_000))], known_at=window.end_ms + 1)
+    assert counts[0].revised == 100
+    assert measure(DAY, recordings(settings, DAY, None, None, None)).identity == before.identity
+    assert measure("2026-01-16", recordings(settings, "2026-01-16", None, None, None)).data_hash != before.data_hash
 
 
 def test_tables_name_what_each_figure_rests_on() -> None:

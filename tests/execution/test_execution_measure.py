@@ -9,7 +9,7 @@ import pytest
 from execution_tapes import DAY_MS, MINUTE, MONDAY_MS, bars_of, calm_and_wild, fills_of, quotes_of, week_of_metrics
 
 from daybook.core.errors import UsageError
-from daybook.execution import ExecutionMetrics, MarketMetrics, Recordings, measure
+from daybook.execution import ExecutionMetrics, MarketMetrics, Recordings, load_metrics, measure, write_metrics
 from daybook.execution.fills import FillsError, read_fills
 from daybook.execution.measure import NothingMeasuredError
 from daybook.market import Quotes, read_markets
@@ -132,6 +132,30 @@ def test_nothing_from_the_day_itself_or_later_is_measured() -> None:
         measure("2024-02-01", Recordings(quotes=[quotes]), days=2)
     with pytest.raises(UsageError, match="calendar day"):
         measure("yesterday", Recordings(quotes=[quotes]))
+
+
+def test_the_last_days_alone_leave_older_fills_out_as_they_do_older_quotes() -> None:
+    quotes = [quotes_of(np.full(172_800, 4.0))]  # two days
+    old, new = fills_of(np.full(300, 1.0)), fills_of(np.full(300, 2.0), start_ms=MONDAY_MS + DAY_MS)
+    for fills, source, slippage in ((old, "taker", None), (new, "fills", 2.0)):
+        market = market_of(measure("2024-01-03", Recordings(quotes=quotes, fills=[fills]), days=1))
+        assert market.slippage_source == source
+        cell = market.cell("any", "any").slippage_touch_bps
+        assert slippage is None or (cell is not None and cell.mean == pytest.approx(slippage))
+
+
+def test_fills_of_a_market_without_quotes_or_candles_are_named_as_left_out() -> None:
+    quotes = quotes_of(np.full(600, 4.0), symbol="ETHUSDT")
+    told = measure(QUIET, Recordings(quotes=[quotes], fills=[fills_of(np.full(300, 1.0))])).source
+    assert told == ("1 market measured from recorded quotes; the fills of BTCUSDT on binance_usdm are left out, no "
+                    "quote or candle tells a spread there")
+
+
+def test_a_quote_in_the_last_instant_before_the_date_is_measured(tmp_path: Path) -> None:
+    last = quotes_of(np.full(3, 4.0), every_ms=0.25, start_ms=MONDAY_MS + DAY_MS - 0.75)
+    metrics = measure(QUIET, Recordings(quotes=[last]))
+    assert metrics.window[1] == MONDAY_MS + DAY_MS
+    assert load_metrics(write_metrics(tmp_path, metrics)) == metrics
 
 
 def test_equal_inputs_give_equal_documents_and_other_inputs_another_identity() -> None:

@@ -56,6 +56,17 @@ def test_a_day_before_the_first_measurement_gets_none_rather_than_a_later_one(da
         latest_metrics(tmp_path / "empty")
 
 
+def test_a_file_that_holds_a_later_measurement_never_reaches_an_earlier_day(data: Path) -> None:
+    early = metrics_path(data, "2024-01-08")
+    early.write_bytes(metrics_path(data, "2024-01-12").read_bytes())
+    with pytest.raises(MetricsError, match="holds what was measured on 2024-01-12"):
+        metrics_for(data, "2024-01-09")
+    document = json.loads(metrics_path(data, "2024-01-12").read_text())
+    early.write_text(json.dumps(document | {"date": "2024-01-05"}))  # before the week that it measured had ended
+    with pytest.raises(MetricsError, match="nothing after 2024-01-05 00:00 UTC may be in it, found"):
+        load_metrics(early)
+
+
 def test_a_rollback_withdraws_later_dates_until_they_are_measured_again(data: Path) -> None:
     rollback(data, "2024-01-08")
     assert latest_metrics(data).date == metrics_for(data, "2024-01-11").date == "2024-01-08"

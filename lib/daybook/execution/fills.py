@@ -65,9 +65,9 @@ class Fills:
         name = np.frombuffer(f"{self.venue}/{self.symbol}".encode(), dtype=np.uint8)
         return hash_arrays([name, *(getattr(self, field.name) for field in fields(self)[2:])])
 
-    def before(self, end_ms: float) -> Fills:
-        """The orders that were done before a moment."""
-        kept = self.done_ms < end_ms
+    def within(self, start_ms: float, end_ms: float) -> Fills:
+        """The orders that were decided from a moment on and done before another."""
+        kept = (self.decision_ms >= start_ms) & (self.done_ms < end_ms)
         columns = [getattr(self, field.name)[kept] for field in fields(self)[2:]]
         return Fills(self.venue, self.symbol, *columns)
 

@@ -67,7 +67,7 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
     """
     end = day_start_ms(parse_day(date))
     start = 0 if days is None else end - days * 24 * HOUR_MS
-    fills = {(part.venue, part.symbol): part.before(end) for part in recordings.fills}
+    fills = {(part.venue, part.symbol): part.within(start, end) for part in recordings.fills}
     found: list[_Measured] = []
     for quotes in recordings.quotes:
         inside = quotes.within(start, end)
@@ -80,11 +80,14 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
             found += _from_bars(inside_bars, fills.get((bars.venue, bars.symbol)))
     if not found:
         raise NothingMeasuredError(_nothing(date, days, recordings))
+    known = {(one.metrics.venue, one.metrics.symbol) for one in found}
+    unused = sorted(f"{symbol} on {venue}" for (venue, symbol), part in fills.items()
+                    if len(part) and (venue, symbol) not in known)
     found += _pools(found)
     markets = tuple(sorted((one.metrics for one in found), key=lambda market: (market.venue, market.symbol)))
     return ExecutionMetrics(
         date=date, window=(min(market.window[0] for market in markets), max(market.window[1] for market in markets)),
-        source=_source(markets), units=UNITS, taker_latency_ms=taker_latency_ms,
+        source=_source(markets, unused), units=UNITS, taker_latency_ms=taker_latency_ms,
         data_hash=hash_json([[market.name, market.data_hash] for market in markets]), markets=markets,
     )
 
@@ -112,7 +115,7 @@ def _from_quotes(quotes: Quotes, fills: Fills | None, taker_latency_ms: float) -
     metrics = MarketMetrics.model_validate({
         "venue": quotes.venue, "symbol": quotes.symbol, "method": "quotes", "slippage_source": slippage,
         "latency_source": latency, "sources": quotes.sources, "observations": len(quotes),
-        "window": (int(quotes.time_ms[0]), int(np.ceil(quotes.time_ms[-1])) + 1),
+        "window": (int(quotes.time_ms[0]), int(quotes.time_ms[-1]) + 1),
         "data_hash": hash_json([quotes.data_hash, fills.data_hash if fills is not None else None]),
         "faults": quotes.faults.as_dict(), "clock_skew_ms": quotes.clock_skew_ms, "volatility_edges": edges,
         "cells": cells_of(samples), "hours": _hours(quotes.time_ms, samples.figures["spread_bps"]),
@@ -181,11 +184,13 @@ def _hours(times: Floats | Ints, spread: Sample) -> tuple[HourSpread, ...]:
     return tuple(rows)
 
 
-def _source(markets: Sequence[MarketMetrics]) -> str:
+def _source(markets: Sequence[MarketMetrics], unused: Sequence[str]) -> str:
     methods = [market.method for market in markets if market.symbol != POOL]
     measured = methods.count("quotes")
     counted = ((measured, "measured from recorded quotes"), (len(methods) - measured, "estimated from candles"))
-    return ", ".join(f"{count} market{'s' * (count > 1)} {text}" for count, text in counted if count)
+    told = ", ".join(f"{count} market{'s' * (count > 1)} {text}" for count, text in counted if count)
+    left = f"; the fills of {', '.join(unused)} are left out, no quote or candle tells a spread there"
+    return told + (left if unused else "")
 
 
 def _nothing(date: str, days: int | None, recordings: Recordings) -> str:

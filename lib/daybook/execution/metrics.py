@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from daybook.core.errors import DataError
 from daybook.core.hashing import hash_json
+from daybook.core.time import day_start_ms, parse_day
 from daybook.execution.distribution import Distribution
 from daybook.execution.states import ANY, SESSIONS, VOLATILITIES
 
@@ -162,6 +163,14 @@ class ExecutionMetrics(_Record):
         names = [market.name for market in self.markets]
         if len(set(names)) != len(names):
             raise ValueError("every market may stand only once")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_later(self) -> ExecutionMetrics:
+        end = day_start_ms(parse_day(self.date))
+        late = [market.name for market in self.markets if market.window[1] > end]
+        if self.window[1] > end or late:
+            raise ValueError(f"nothing after {self.date} 00:00 UTC may be in it, found {', '.join(late) or 'more'}")
         return self
 
     @property

@@ -100,7 +100,7 @@ def metrics_for(data: Path, day: str) -> ExecutionMetrics:
             f"execution metrics: none dated at or before {day} in {Path(data) / FOLDER}; {there}. Run `daybook "
             f"execution measure --date {day}`, or set costs = \"settings\"."
         )
-    return load_metrics(metrics_path(data, earlier[-1]))
+    return _dated(data, earlier[-1])
 
 
 def latest_metrics(data: Path) -> ExecutionMetrics:
@@ -109,7 +109,7 @@ def latest_metrics(data: Path) -> ExecutionMetrics:
     if pointer is None:
         raise MetricsError(f"execution metrics: nothing was measured yet in {Path(data) / FOLDER}. Run `daybook "
                            "execution measure`.")
-    metrics = load_metrics(metrics_path(data, pointer.date))
+    metrics = _dated(data, pointer.date)
     if metrics.identity != pointer.identity:
         raise MetricsError(f"{metrics_path(data, pointer.date)}: not the document that {POINTER} names (found "
                            f"{metrics.identity[:12]}, named {pointer.identity[:12]}). Measure that date again.")
@@ -128,6 +128,16 @@ def rollback(data: Path, date: str) -> Pointer:
         listed = ", ".join(dates_in_force(data)) or "none"
         raise MetricsError(f"execution metrics: {date} is not in force; in force are {listed}. Choose one of them.")
     return _point(data, date, tuple(later for later in dates if later > date or later not in dates_in_force(data)))
+
+
+def _dated(data: Path, date: str) -> ExecutionMetrics:
+    """The document of a date. Raises MetricsError when the file holds another date's."""
+    path = metrics_path(data, date)
+    metrics = load_metrics(path)
+    if metrics.date != date:
+        raise MetricsError(f"{path}: holds what was measured on {metrics.date}. Restore the file, or measure {date} "
+                           "again.")
+    return metrics
 
 
 def _point(data: Path, date: str, withdrawn: tuple[str, ...]) -> Pointer:

@@ -95,14 +95,15 @@ def recordings(settings: Settings, day: str, quotes: list[Path] | None, fills: P
 
 
 def _stored_bars(settings: Settings, day: str, days: int | None) -> list[Bars]:
+    """The candles of every stored market before the day, with the values that were known by then."""
     from daybook.market import candle_store
 
     store = candle_store(settings.data)
     window = window_before(parse_day(day), days or settings.history_days)
     markets = [market for market in store.markets()
-               if market.symbol in settings.symbols and settings.venue in (None, market.venue)
+               if settings.venue in (None, market.venue)
                and market.first_ms < window.end_ms and market.last_ms >= window.start_ms]
-    return [store.read(market.venue, market.symbol, window) for market in markets]
+    return [store.read(market.venue, market.symbol, window, known_before=window.end_ms) for market in markets]
 
 
 def _answer(metrics: ExecutionMetrics, as_json: bool, headline: str, table: pd.DataFrame | None = None) -> None:
