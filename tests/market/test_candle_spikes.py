@@ -158,11 +158,11 @@ def test_files_of_a_folder_are_held_against_each_other(tmp_path: Path) -> None:
     for seed, (symbol, factor) in enumerate(shared_fall.items()):
         write_candles(tmp_path / f"{symbol}_1m.parquet", _tape(wick(walk(seed=seed), 200, factor)))
     paths = sorted(tmp_path.glob("*.parquet"))
-    found = {path.name: report for path, report in check_files(paths)}
+    found = {path.name: report for path, report in check_files(paths).reports.items()}
     assert (found["ETHUSDT_1m.parquet"].spikes, found["ETHUSDT_1m.parquet"].spikes_confirmed) == (0, 1)
-    (alone,) = check_files(paths[1:])
-    assert (alone[1].spikes, alone[1].verdict) == (1, "usable")
-    assert "1 prices that stand alone" in alone[1].summary
+    (alone,) = check_files(paths[1:]).reports.values()
+    assert (alone.spikes, alone.verdict) == (1, "usable")
+    assert "1 prices that stand alone" in alone.summary
 
 
 @pytest.mark.shared

@@ -267,3 +267,38 @@ def test_revised_bars_are_counted_once_they_were_known(tmp_path: Path) -> None:
               for days in (1, 2, 5)]
     assert counts == [1, 1, 1]
     assert check_store(store, "binance_spot", "BTCUSDT", Window(start, start + DAY_MS // 2)).revised == 0
+
+
+def checked(path: Path, *more: str) -> Any:
+    return CliRunner().invoke(app, ["candles", "check", str(path), *more])
+
+
+@pytest.mark.shared
+def test_a_check_says_where_the_faults_are(shared_data: Path) -> None:
+    done = checked(shared_data / "raw_binance_archive/spot_daily_zip/1m/BTCUSDT-1m-2023-03-24.zip")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "BTCUSDT-1m-2023-03-24.zip: BTCUSDT 1m on binance_spot: unusable, 1,360 of 1,440 bars (94.444%; at least 98.0% "
+        "wanted), 2023-03-24 00:00 UTC to 2023-03-25 00:00 UTC: 1 gaps, 80 missing bars, 72 zero-volume bars (72 in a "
+        "row), 1 irregular closes",
+        "  gap of 80 bars between 2023-03-24 12:39 UTC and 2023-03-24 14:00 UTC",
+        "  bar of 2023-03-24 12:39 UTC closed at 2023-03-24 12:39:41.647 UTC",
+    ]
+
+
+def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
+    start = day_start_ms(date(2023, 6, 1))
+    zipped(tmp_path / "BTCUSDT-1m-2023-06-01.zip", spot_csv(minutes(1440, start)))
+    (tmp_path / "BTCUSDT-1m-2023-06-02.zip").write_bytes(b"not a zip")
+    done = checked(tmp_path)
+    assert done.exit_code == DataError.exit_code
+    first, second = done.stdout.splitlines()
+    assert "complete, 1,440 of 1,440 bars" in first
+    assert second.startswith("not read: ")
+    assert "corrupt or unreadable zip" in second
+    answer = json.loads(checked(tmp_path, "--json").stdout)
+    assert sorted("error" in one for one in answer.values()) == [False, True]
+
+
+def test_a_folder_without_candles_is_an_error(tmp_path: Path) -> None:
+    assert "no candle file found" in str(checked(tmp_path).exception)

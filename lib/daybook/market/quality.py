@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from daybook.core.errors import UsageError
 from daybook.core.time import MINUTE_MS, Window, timeframe_ms, utc_text
 from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
+from daybook.market.errors import CandleFileError
 from daybook.market.names import interval_ms, interval_name, named_window
 from daybook.market.quarantine import Quarantined
 from daybook.market.rows import CandleRows, distinct, rows_of
@@ -176,17 +177,32 @@ def check_file(path: Path, *, max_missing: float = MAX_MISSING, peers: Sequence[
                       [_sound(other.rows, other.length_ms) for other in others])
 
 
-def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING) -> list[tuple[Path, QualityReport]]:
+@dataclass(frozen=True)
+class CheckedFiles:
+    """Reports by file, and why the others could not be read as candles."""
+
+    reports: dict[Path, QualityReport]
+    unreadable: dict[Path, str]
+
+
+def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING) -> CheckedFiles:
     """Quality of several files; a price that stands alone is held against the other markets among them.
 
-    Every file is read once, and again only where some price stands alone at the same time in it or in another.
+    Every file is read once, and again only where some price stands alone in it or in another of the same time. A file
+    that can not be read is listed and hides no other.
     """
-    reports = [(path, check_file(path, max_missing=max_missing)) for path in paths]
-    return [(path, _compared(path, report, reports)) for path, report in reports]
+    reports: dict[Path, QualityReport] = {}
+    unreadable: dict[Path, str] = {}
+    for path in paths:
+        try:
+            reports[path] = check_file(path, max_missing=max_missing)
+        except CandleFileError as error:
+            unreadable[path] = str(error)
+    return CheckedFiles({path: _compared(path, report, reports) for path, report in reports.items()}, unreadable)
 
 
-def _compared(path: Path, report: QualityReport, reports: Sequence[tuple[Path, QualityReport]]) -> QualityReport:
-    others = [other for other, found in reports
+def _compared(path: Path, report: QualityReport, reports: Mapping[Path, QualityReport]) -> QualityReport:
+    others = [other for other, found in reports.items()
               if (found.venue, found.symbol) != (report.venue, report.symbol) and found.timeframe == report.timeframe
               and found.start_ms < report.end_ms and found.end_ms > report.start_ms]
     if not report.spikes or not others:

@@ -24,20 +24,26 @@ def candles_check(path: Annotated[Path, typer.Argument(help="candle file or fold
                   as_json: Annotated[bool, typer.Option("--json", help="print JSON for machines")] = False) -> None:
     """Quality of candle files: gaps, duplicates, off-minute stamps, zero volume, impossible bars, lonely prices.
 
-    A file is judged from its first to its last bar, or over the day or month in its name.
+    A file is judged from its first to its last bar, or over the day or month in its name. Ends with exit code 3 when a
+    file could not be read.
     """
     from daybook.market import check_files
 
-    reports = check_files(_candle_files(path))
-    if not reports:
+    checked = check_files(_candle_files(path))
+    if not checked.reports and not checked.unreadable:
         raise DataError(f"{path}: no candle file found (parquet, csv or zip). Name a file or a folder that holds some.")
     if as_json:
-        _print_json({str(file): report.model_dump(mode="json") for file, report in reports})
-        return
-    for file, report in reports:
-        typer.echo(f"{file.name}: {report.summary}")
-        for line in _details(report):
-            typer.echo(f"  {line}")
+        answers: dict[str, Any] = {str(file): found.model_dump(mode="json") for file, found in checked.reports.items()}
+        _print_json(answers | {str(file): {"error": reason} for file, reason in checked.unreadable.items()})
+    else:
+        for file, report in checked.reports.items():
+            typer.echo(f"{file.name}: {report.summary}")
+            for line in _details(report):
+                typer.echo(f"  {line}")
+        for reason in checked.unreadable.values():
+            typer.echo(f"not read: {reason}")
+    if checked.unreadable:
+        raise typer.Exit(DataError.exit_code)
 
 
 def _candle_files(path: Path) -> list[Path]:
