@@ -100,6 +100,8 @@ def test_every_recorded_file_is_known_and_days_of_one_market_are_one_table(share
     assert len(market.sources) == 8  # the minutes of days whose ticks are there would count the same quotes twice
     assert len(market) == sum(len(read_quotes(file)) for file in quote_files(gold / "tick"))
     assert np.all(np.diff(market.time_ms) >= 0)
+    (again,) = read_markets([gold / "minute", gold / "tick", gold])
+    assert (len(again), sorted(again.sources)) == (len(market), sorted(market.sources))
 
 
 def columns(*rows: tuple[float, float, float]) -> RawQuotes:

@@ -37,17 +37,20 @@ def read_quotes(path: Path) -> Quotes:
 def read_markets(paths: Iterable[Path]) -> list[Quotes]:
     """Every market recorded in these files and folders, in the order of venue and symbol.
 
-    Where a day lies there both as ticks and as minutes (Lean), the ticks are read.
-    Raises QuoteFileError when a path holds no quote file.
+    Where a day lies there both as ticks and as minutes (Lean), the ticks are read; a file that several of the paths
+    hold is read once. Raises QuoteFileError when a path holds no quote file.
     """
-    parts: dict[tuple[str, str], list[Quotes]] = {}
+    files: dict[Path, Path] = {}
     for path in paths:
-        files = quote_files(path)
-        if not files:
+        found = quote_files(path)
+        if not found:
             read_quotes(path)  # says which formats are known
-        for file in without_coarser(files):
-            part = read_quotes(file)
-            parts.setdefault((part.venue, part.symbol), []).append(part)
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    parts: dict[tuple[str, str], list[Quotes]] = {}
+    for file in without_coarser(files.values()):
+        part = read_quotes(file)
+        parts.setdefault((part.venue, part.symbol), []).append(part)
     return [joined_quotes(parts[market]) for market in sorted(parts)]
 
 
