@@ -154,7 +154,7 @@ def test_every_row_of_a_sweep_equals_the_replay_under_every_rule() -> None:
         for row, sums in zip(table.to_dict("records"), blocks.sum(axis=1), strict=True):
             strategy, bars = named[row["identity"], f"{row['symbol']} {row['timeframe']}"]
             done = replay(strategy, bars, json.loads(row["params"]), COST, window, **rules)
-            np.testing.assert_array_equal([row[name] for name in METRICS], done.metrics.row())
+            np.testing.assert_allclose([row[name] for name in METRICS], done.metrics.row(), rtol=1e-9, atol=1e-12)
             assert sums == pytest.approx(row["total_return"], rel=1e-9, abs=1e-12)
 
 

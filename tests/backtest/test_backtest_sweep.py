@@ -46,7 +46,7 @@ def test_every_row_equals_the_replay_of_that_simulation() -> None:
     for row in table.to_dict("records"):
         bars = markets[row["symbol"], row["timeframe"]]
         done = replay(RSI, bars, json.loads(row["params"]), COSTS, window)
-        np.testing.assert_array_equal([row[name] for name in METRICS], done.metrics.row())
+        np.testing.assert_allclose([row[name] for name in METRICS], done.metrics.row(), rtol=1e-9, atol=1e-12)
         assert row["n_bars"] == done.metrics.n_bars == len(done.equity)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from daybook.core.errors import UsageError
 from daybook.core.hashing import canonical_json
@@ -34,24 +37,76 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ParamTable:
+    """N bound parameter sets of one strategy: name -> (N,) values in alphabetical order, and each set's JSON text."""
+
+    columns: Mapping[str, list[float]]
+    texts: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def params(self, position: int) -> dict[str, float]:
+        """One of the sets, as `Strategy.bind` gives it."""
+        return {name: column[position] for name, column in self.columns.items()}
+
+    def rows(self, start: int, stop: int) -> dict[str, list[float]]:
+        """The columns of sets [start, stop)."""
+        return {name: column[start:stop] for name, column in self.columns.items()}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The simulations of one strategy on one market: rows [first, first + len(sets)) of the sweep."""
+
+    strategy: Strategy
+    market: int
+    first: int
+    sets: ParamTable
+
+
+@dataclass(frozen=True)
+class Span:
+    """Parameter sets [start, stop) of a group."""
+
+    group: Group
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> slice:
+        """Where the results of these simulations belong in the table of the sweep."""
+        return slice(self.group.first + self.start, self.group.first + self.stop)
+
+
+@dataclass(frozen=True)
 class SweepPlan:
     """The simulations of a sweep in the order of its rows: by spec, then bars, then parameter set."""
 
     bars: tuple[Bars, ...]
-    jobs: tuple[Job, ...]
+    groups: tuple[Group, ...]
 
-    def pieces(self, count: int) -> list[tuple[int, list[int]]]:
-        """(market, row positions) of work units; each market is cut into equal parts until there are `count`."""
-        rows: dict[int, list[int]] = {}
-        for position, job in enumerate(self.jobs):
-            rows.setdefault(job.market, []).append(position)
-        parts = max(1, -(-count // len(rows)))
-        return [(market, part) for market, positions in rows.items() for part in _cut(positions, parts)]
+    def __len__(self) -> int:
+        return sum(len(group.sets) for group in self.groups)
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every simulation by itself, in the order of the rows."""
+        return tuple(Job(group.strategy, group.market, group.sets.params(position), text)
+                     for group in self.groups for position, text in enumerate(group.sets.texts))
+
+    def pieces(self, count: int) -> list[tuple[int, list[Span]]]:
+        """(market, its simulations) of work units; each market is cut into equal parts until there are `count`."""
+        spans: dict[int, list[Span]] = {}
+        for group in self.groups:
+            spans.setdefault(group.market, []).append(Span(group, 0, len(group.sets)))
+        parts = max(1, -(-count // len(spans)))
+        return [(market, part) for market, listed in spans.items() for part in _cut(listed, parts)]
 
     @property
     def bar_count(self) -> int:
         """Bars over all simulations: the measure of the work."""
-        return sum(len(self.bars[job.market]) for job in self.jobs)
+        return sum(len(self.bars[group.market]) * len(group.sets) for group in self.groups)
 
 
 def sweep_plan(specs: SpecLike | Iterable[SpecLike], bars: Bars | Iterable[Bars], params: Params | None) -> SweepPlan:
@@ -64,16 +119,18 @@ def sweep_plan(specs: SpecLike | Iterable[SpecLike], bars: Bars | Iterable[Bars]
     if not strategies or not markets:
         raise SweepError(f"sweep: {len(strategies)} specs and {len(markets)} markets given; at least one of each is "
                          "needed.")
-    sets = _parameter_sets(strategies, params)
-    jobs = tuple(Job(strategy, market, bound, text)
-                 for strategy, bindings in zip(strategies, sets, strict=True)
-                 for market, part in enumerate(markets) if part.timeframe in strategy.timeframes
-                 for bound, text in bindings)
-    if not jobs:
+    groups: list[Group] = []
+    rows = 0
+    for strategy, sets in zip(strategies, _parameter_sets(strategies, params), strict=True):
+        for market, part in enumerate(markets):
+            if part.timeframe in strategy.timeframes:
+                groups.append(Group(strategy, market, rows, sets))
+                rows += len(sets)
+    if not groups:
         wanted = sorted({timeframe for strategy in strategies for timeframe in strategy.timeframes})
         raise SweepError(f"sweep: the specs are for {', '.join(wanted)}, the bars given are "
                          f"{', '.join(part.name for part in markets)}. Give bars of a timeframe that a spec names.")
-    return SweepPlan(markets, jobs)
+    return SweepPlan(markets, tuple(groups))
 
 
 def strategies_of(specs: SpecLike | Iterable[SpecLike]) -> list[Strategy]:
@@ -83,8 +140,8 @@ def strategies_of(specs: SpecLike | Iterable[SpecLike]) -> list[Strategy]:
     return [spec if isinstance(spec, Strategy) else parse_spec(spec) for spec in specs]
 
 
-def _parameter_sets(strategies: list[Strategy], params: Params | None) -> list[list[tuple[dict[str, float], str]]]:
-    """For each strategy its bound parameter sets with their canonical text."""
+def _parameter_sets(strategies: list[Strategy], params: Params | None) -> list[ParamTable]:
+    """The parameter sets of each strategy, bound and checked."""
     if isinstance(params, Mapping):
         known = {strategy.identity for strategy in strategies}
         for key in params:
@@ -97,12 +154,57 @@ def _parameter_sets(strategies: list[Strategy], params: Params | None) -> list[l
         if given is not None and len(given) == 0:
             raise SweepError(f"params: no parameter set for {strategy.name}. Give at least one, or None for its "
                              "defaults.")
-        bound = [strategy.bind(chosen) for chosen in given or [{}]]
-        done.append([(values, canonical_json(values)) for values in bound])
+        done.append(_bound(strategy, given or [{}]))
     return done
 
 
-def _cut(positions: list[int], parts: int) -> list[list[int]]:
-    """Contiguous parts whose lengths differ by one at most; never an empty one."""
-    edges = [len(positions) * part // parts for part in range(parts + 1)]
-    return [positions[start:stop] for start, stop in pairwise(edges) if stop > start]
+def _bound(strategy: Strategy, given: Sequence[ParamSet]) -> ParamTable:
+    """What `Strategy.bind` makes of each set. Raises SpecError as it does."""
+    columns = _columns(strategy, given)
+    if columns is None:
+        bound = [strategy.bind(chosen) for chosen in given]
+        columns = {name: [values[name] for values in bound] for name in strategy.defaults}
+    if not columns:
+        return ParamTable({}, [canonical_json({})] * len(given))
+    pattern = ",".join(f"{canonical_json(name)}:%r" for name in columns)
+    return ParamTable(columns, [f"{{{pattern}}}" % values for values in zip(*columns.values(), strict=True)])
+
+
+def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, list[float]] | None:
+    """The bound values by name, whole columns at a time; None for sets of different names or with a bad value."""
+    names = given[0].keys()
+    if not names <= strategy.defaults.keys() or any(chosen.keys() != names for chosen in given):
+        return None
+    columns = {}
+    for name, default in strategy.defaults.items():
+        if name not in names:
+            columns[name] = [default] * len(given)
+            continue
+        try:
+            column = np.array([chosen[name] for chosen in given], dtype=np.float64)
+        except (TypeError, ValueError):
+            return None
+        allowed = strategy.parameters[name]
+        fits = (column >= allowed.low) & (column <= allowed.high) & (not allowed.integer or column == np.trunc(column))
+        if not fits.all():
+            return None
+        columns[name] = column.tolist()
+    return columns
+
+
+def _cut(spans: list[Span], parts: int) -> list[list[Span]]:
+    """Contiguous parts whose simulations differ by one at most; never an empty one."""
+    total = sum(span.stop - span.start for span in spans)
+    edges = [total * part // parts for part in range(parts + 1)]
+    return [_between(spans, start, stop) for start, stop in pairwise(edges) if stop > start]
+
+
+def _between(spans: list[Span], start: int, stop: int) -> list[Span]:
+    """Simulations [start, stop) of all that the spans hold one after the other."""
+    found, passed = [], 0
+    for span in spans:
+        first, last = max(start - passed, 0), min(stop - passed, span.stop - span.start)
+        if first < last:
+            found.append(Span(span.group, span.start + first, span.start + last))
+        passed += span.stop - span.start
+    return found

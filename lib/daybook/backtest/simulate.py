@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from daybook.backtest.conditions import PLAIN, Conditions
+from daybook.backtest.event_kernel import advance, new_states, write_metrics
 from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_many, run_one, wanted_side, write_story
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.sizing import NOTIONAL, Sizing
@@ -134,3 +135,6 @@ def warm() -> None:
     for record in (None, new_record(3)):
         run_one(bits[0], tape.tape, tape.terms, (0.0, 0.0, 0), out[0], record)
     simulate_one(bits[0, :3], tape, Stops(trailing_stop=0.5), out[0], None)
+    states = new_states(1)
+    advance(np.zeros((1, 4, 1), np.uint64), tape.tape, tape.terms, np.zeros((1, 3)), states, (1, 3))
+    write_metrics(states, 3, 1.0, out)

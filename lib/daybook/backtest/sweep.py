@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
-from daybook.backtest.kernel import BLOCK, METRICS, run_many
-from daybook.backtest.plan import Params, SpecLike, SweepPlan, sweep_plan
-from daybook.backtest.simulate import kernel_levels, new_record, place_bits, simulate_one, simulate_rest
+from daybook.backtest.kernel import METRICS
+from daybook.backtest.plan import Params, Span, SpecLike, SweepPlan, sweep_plan
+from daybook.backtest.rows import write_rows
+from daybook.backtest.simulate import new_record, place_bits, simulate_one
 from daybook.backtest.sizing import NOTIONAL, Sizing
-from daybook.backtest.tape import WindowTape, window_tape
+from daybook.backtest.tape import window_tape
 from daybook.core.arrays import Floats, Ints
 from daybook.core.parallel import parallel_map
 from daybook.core.time import Window
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
 SWEEP_COLUMNS = ("strategy", "identity", "symbol", "timeframe", "params", "n_bars", *METRICS)
 """The columns of a sweep's table, in order."""
 
-_BATCH = 64
-"""Simulations whose bits are held at once: their arena stays in the cache of the core."""
 _BARS_WORTH_THREADS = 5_000_000
 """Bars x simulations that take about 50 ms on one core; below it a second thread costs more than it brings."""
 
-_Piece = tuple[int, list[int]]
+_Piece = tuple[int, list[Span]]
 
 
 def sweep(
@@ -59,13 +58,15 @@ def sweep(
     """
     plan = sweep_plan(specs, bars, params)
     costs = costs or Costs()
-    table = np.empty((len(plan.jobs), len(METRICS)))
-    counts = np.empty(len(plan.jobs), dtype=np.int64)
+    table = np.empty((len(plan), len(METRICS)))
+    counts = np.empty(len(plan), dtype=np.int64)
 
     def simulate(piece: _Piece) -> None:
-        rows = piece[1]
-        tape = window_tape(plan.bars[piece[0]], costs, window, sizing, conditions)
-        counts[rows], table[rows] = len(tape), _metric_rows(plan, piece, tape)
+        market, spans = piece
+        tape = window_tape(plan.bars[market], costs, window, sizing, conditions)
+        write_rows(spans, tape, table)
+        for span in spans:
+            counts[span.rows] = len(tape)
 
     _run_pieces(plan, simulate, jobs)
     return _frame(plan, counts, table)
@@ -91,14 +92,13 @@ def block_returns(
     plan = sweep_plan(specs, bars, params)
     costs = costs or Costs()
     grid = BlockGrid.of(window, block) if window is not None else BlockGrid.over(plan.bars, block)
-    returns = np.empty((len(plan.jobs), grid.count))
-    for piece in plan.pieces(1):
-        market, rows = piece
+    returns = np.empty((len(plan), grid.count))
+    for market, spans in plan.pieces(1):
         tape = window_tape(plan.bars[market], costs, window, sizing, conditions)
         record = new_record(len(tape))
         out, bits = np.empty(len(METRICS)), np.empty(len(tape), dtype=np.uint8)
         with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
-            for row in rows:
+            for row in (row for span in spans for row in range(span.rows.start, span.rows.stop)):
                 job = plan.jobs[row]
                 place_bits(signals.bound_bits(job.strategy, job.params), tape, bits)
                 simulate_one(bits, tape, job.strategy.bound_stops(job.params), out, record)
@@ -112,41 +112,25 @@ def _run_pieces(plan: SweepPlan, simulate: Callable[[_Piece], None], jobs: int) 
     parallel_map(simulate, plan.pieces(threads), threads)
 
 
-def _metric_rows(plan: SweepPlan, piece: _Piece, tape: WindowTape) -> Floats:
-    """(n, len(METRICS)) float64 for the simulations of one work unit."""
-    market, rows = piece
-    bits = np.empty((min(_BATCH, len(rows)), -(-len(tape) // BLOCK) * BLOCK), dtype=np.uint8)
-    history = np.empty(tape.stop, dtype=np.uint8)
-    stops = [plan.jobs[row].strategy.bound_stops(plan.jobs[row].params) for row in rows]
-    levels = np.array([kernel_levels(one) for one in stops])
-    out = np.empty((len(rows), len(METRICS)))
-    with closing(SignalPlan(plan.bars[market].rows(0, tape.stop))) as signals:
-        for first in range(0, len(rows), _BATCH):
-            batch = rows[first:first + _BATCH]
-            last = first + len(batch)
-            for slot, row in enumerate(batch):
-                job = plan.jobs[row]
-                signals.bound_bits(job.strategy, job.params, history)
-                place_bits(history, tape, bits[slot])
-            run_many(bits[:len(batch)], tape.tape, tape.terms, levels[first:last], out[first:last])
-            simulate_rest(bits, tape, stops[first:last], out[first:last])
-    return out
-
-
 def _frame(plan: SweepPlan, counts: Ints, table: Floats) -> pd.DataFrame:
     """The table of a sweep, all columns at once."""
     import pandas as pd
 
-    bars = [plan.bars[job.market] for job in plan.jobs]
-    columns = {
-        "strategy": [job.strategy.name for job in plan.jobs],
-        "identity": [job.strategy.identity for job in plan.jobs],
-        "symbol": [part.symbol for part in bars],
-        "timeframe": [part.timeframe for part in bars],
-        "params": [job.params_text for job in plan.jobs],
+    sizes = [len(group.sets) for group in plan.groups]
+    columns: dict[str, Any] = {
+        "strategy": _repeated([group.strategy.name for group in plan.groups], sizes),
+        "identity": _repeated([group.strategy.identity for group in plan.groups], sizes),
+        "symbol": _repeated([plan.bars[group.market].symbol for group in plan.groups], sizes),
+        "timeframe": _repeated([plan.bars[group.market].timeframe for group in plan.groups], sizes),
+        "params": [text for group in plan.groups for text in group.sets.texts],
         "n_bars": counts,
         **dict(zip(METRICS, table.T, strict=True)),
     }
     columns["trades"] = table[:, METRICS.index("trades")].astype(np.int64)
     columns["ruined"] = table[:, METRICS.index("ruined")] != 0.0
     return pd.DataFrame(columns)
+
+
+def _repeated(texts: list[str], sizes: list[int]) -> list[str]:
+    """Each text as often as its group has rows."""
+    return [text for text, size in zip(texts, sizes, strict=True) for _ in range(size)]

@@ -1,20 +1,31 @@
-"""Conditions over shared columns, as one small program per strategy, run block by block into packed bits.
+"""Conditions over shared columns, as one small program per strategy, run over many parameter sets at once.
 
-A rolling mean is computed inside the block from its series' running sum: reading two columns that stay in the cache
-costs less than storing a column for each window and reading it back.
+A bar of a condition is one bit and a word holds 64 of them, so that connecting conditions costs next to nothing and
+whoever reads the signals finds the next one by counting zeros. A rolling mean is written from its series' running sum
+for the bars at hand, once for all the parameter sets that name it: reading lines that stay in the cache costs less than
+storing a column for each window and reading it back.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
 from daybook.core.arrays import Bytes, Floats, Ints
+from daybook.core.uncounted import uncounted
 
-BLOCK: Final = 2048
-"""Bars per block: the stack of masks, the means and the touched columns stay in the first-level cache."""
+Words: TypeAlias = NDArray[np.uint64]
+Code: TypeAlias = tuple[Ints, bool]
+"""(I, 3) postfix instructions (operation, left column, right column or constant), and whether no column that is crossed
+holds an undefined value after its warm-up."""
+Sets: TypeAlias = tuple[Ints, Floats, Ints]
+"""Of N parameter sets: (N, C) where each column lies, the arena's row r or -1 - m for mean m; (N, K) constants; (N,)
+warm-ups in bars."""
+Lines: TypeAlias = tuple[Floats, Ints, Floats, Words]
+"""The (R, T) arena; (M, 3) means as row of the series' running sum, row of that sum's low part, window; room for them,
+(M, at least bars + 1); room for masks, (DEEPEST + 1, at least bars // 64 + 1)."""
 
 LT, LE, GT, GE, EQ, NE, CROSS_ABOVE, CROSS_BELOW = range(8)
 TO_COLUMN: Final = 8
@@ -23,9 +34,15 @@ AND, OR, NOT, STORE = 16, 17, 18, 19
 
 DEEPEST: Final = 32
 """Masks that a program may hold on its stack."""
+PLANES: Final = 4
+"""Signals of a strategy: long entry, long exit, short entry, short exit."""
+WORD: Final = 64
+"""Bars in a word; the first is its lowest bit."""
+
+_ONE, _TOP, _ALL = np.uint64(1), np.uint64(63), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 # Callees stay in this file: numba's disk cache of a caller does not notice a change in another one.
-_compiled = njit(cache=True, error_model="numpy", nogil=True)
+_compiled = uncounted()
 
 
 @_compiled
@@ -46,119 +63,200 @@ def write_windows(high: Floats, low: Floats, n: int, scale: float, out: Floats) 
 
 
 @_compiled
-def _line(place: Ints, arena: Floats, means: Floats, start: int, stop: int) -> Floats:
-    """A column at bars [start - 1, stop), or from bar 0."""
-    if place[2] > 0:
-        return means[place[3], :stop - start + 1]
-    return arena[place[0], max(start - 1, 0):stop]
+def _below(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] < c) << np.uint64(j)
+        words[k] = word
 
 
 @_compiled
-def _against_number(operation: int, line: Floats, c: float, mask: Bytes) -> None:
-    m = mask.size
-    x, before = line[line.size - m:], line[:m]
+def _at_most(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] <= c) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _above(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] > c) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _at_least(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] >= c) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _equal(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] == c) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _unequal(x: Floats, c: float, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
+        for j in range(part.size):
+            word |= np.uint64(part[j] != c) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _less(x: Floats, y: Floats, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        start, stop, word = k * WORD, min(k * WORD + WORD, x.size), np.uint64(0)
+        part, other = x[start:stop], y[start:stop]
+        for j in range(part.size):
+            word |= np.uint64(part[j] < other[j]) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _less_or_equal(x: Floats, y: Floats, words: Words) -> None:
+    for k in range(-(-x.size // WORD)):
+        start, stop, word = k * WORD, min(k * WORD + WORD, x.size), np.uint64(0)
+        part, other = x[start:stop], y[start:stop]
+        for j in range(part.size):
+            word |= np.uint64(part[j] <= other[j]) << np.uint64(j)
+        words[k] = word
+
+
+@_compiled
+def _against_number(operation: int, x: Floats, c: float, words: Words) -> None:
     if operation == LT:
-        for i in range(m):
-            mask[i] = x[i] < c
+        _below(x, c, words)
     elif operation == LE:
-        for i in range(m):
-            mask[i] = x[i] <= c
+        _at_most(x, c, words)
     elif operation == GT:
-        for i in range(m):
-            mask[i] = x[i] > c
+        _above(x, c, words)
     elif operation == GE:
-        for i in range(m):
-            mask[i] = x[i] >= c
+        _at_least(x, c, words)
     elif operation == EQ:
-        for i in range(m):
-            mask[i] = x[i] == c
-    elif operation == NE:
-        for i in range(m):
-            mask[i] = x[i] != c
-    elif operation == CROSS_ABOVE:
-        for i in range(m):
-            mask[i] = (x[i] > c) & (before[i] <= c)
+        _equal(x, c, words)
     else:
-        for i in range(m):
-            mask[i] = (x[i] < c) & (before[i] >= c)
+        _unequal(x, c, words)
 
 
 @_compiled
-def _against_column(operation: int, line: Floats, other: Floats, mask: Bytes) -> None:
-    m = mask.size
-    x, before, y, under = line[line.size - m:], line[:m], other[other.size - m:], other[:m]
+def _against_line(operation: int, x: Floats, y: Floats, words: Words) -> None:
     if operation == LT:
-        for i in range(m):
-            mask[i] = x[i] < y[i]
+        _less(x, y, words)
     elif operation == LE:
-        for i in range(m):
-            mask[i] = x[i] <= y[i]
+        _less_or_equal(x, y, words)
     elif operation == GT:
-        for i in range(m):
-            mask[i] = x[i] > y[i]
-    elif operation == GE:
-        for i in range(m):
-            mask[i] = x[i] >= y[i]
-    elif operation == CROSS_ABOVE:
-        for i in range(m):
-            mask[i] = (x[i] > y[i]) & (before[i] <= under[i])
+        _less(y, x, words)
     else:
-        for i in range(m):
-            mask[i] = (x[i] < y[i]) & (before[i] >= under[i])
+        _less_or_equal(y, x, words)
 
 
 @_compiled
-def _connect(operation: int, mask: Bytes, other: Bytes) -> None:
-    if operation == AND:
-        for i in range(mask.size):
-            mask[i] = mask[i] & other[i]
-    else:
-        for i in range(mask.size):
-            mask[i] = mask[i] | other[i]
+def _after_other_side(words: Words, other: Words, ordered: bool) -> None:
+    """Keep each bit of `words` whose bar before has its bit in `other`; ordered: has none in `words`."""
+    carry = np.uint64(0)
+    for k in range(words.size):
+        now = words[k]
+        before = ~now if ordered else other[k]
+        words[k] = now & ((before << _ONE) | carry)
+        carry = before >> _TOP
 
 
 @_compiled
-def run_program(code: Ints, places: Ints, constants: Floats, arena: Floats, warmup: int, out: Bytes) -> None:
-    """Fill out with the bits a program stores: 0 before `warmup`; a comparison with NaN is False.
+def _compare(instruction: Ints, ordered: bool, numbers: Floats, x: Floats, y: Floats, masks: Words) -> None:
+    """Write the mask of a comparison of line x with a constant, or with line y, into masks[0]; masks[1] is spare."""
+    words, spare = masks[0], masks[1]
+    operation = instruction[0] % TO_COLUMN
+    crosses = operation >= CROSS_ABOVE
+    side, other = (operation, LT) if not crosses else ((GT, LE) if operation == CROSS_ABOVE else (LT, GE))
+    if instruction[0] < TO_COLUMN:
+        _against_number(side, x, numbers[instruction[2]], words)
+        if crosses and not ordered:
+            _against_number(other, x, numbers[instruction[2]], spare)
+    else:
+        _against_line(side, x, y, words)
+        if crosses and not ordered:
+            _against_line(other, x, y, spare)
+    if crosses:
+        _after_other_side(words, spare, ordered)
 
-    code: (I, 3) int64 postfix instructions (operation, left column, right column or constant). places: (C, 4) where
-    each column lies: (its arena row, 0, 0, 0), or for a mean (row of its series' running sum, row of that sum's low
-    part, window, number among the means). constants: (C,). arena: (R, >= T) float64. out: (T,) uint8.
+
+@_compiled
+def _store(mask: Words, lead: int, plane: Words) -> None:
+    """Write a mask, of which the first `lead` bars (0 or 1) are left out, into a plane."""
+    for k in range(min(plane.size, mask.size)):
+        above = mask[k + 1] << _TOP if k + 1 < mask.size else np.uint64(0)
+        plane[k] = (mask[k] >> _ONE) | above if lead == 1 else mask[k]
+
+
+@_compiled
+def _keep(plane: Words, first: int, stop: int) -> None:
+    """Clear the bits outside [first, stop)."""
+    for k in range(plane.size):
+        low, high = min(max(first - k * WORD, 0), WORD), min(max(stop - k * WORD, 0), WORD)
+        kept = _ALL if high == WORD else (_ONE << np.uint64(high)) - _ONE
+        plane[k] &= np.uint64(0) if low >= high else kept & (_ALL << np.uint64(low))
+
+
+@_compiled
+def run_programs(code: Code, sets: Sets, lines: Lines, bars: tuple[int, int], planes: Words) -> None:
+    """Write the signals of N parameter sets at bars [start, stop): 0 before a warm-up; a comparison with NaN is False.
+
+    planes: (N, PLANES, W) with 64 W >= stop - start, written: bit i of plane p is signal 1 << p at bar start + i.
     """
-    stack = np.empty((DEEPEST, BLOCK), np.uint8)
-    means = np.empty(((places[:, 2] > 0).sum(), BLOCK + 1))
-    total = out.size
-    out[:min(warmup, total)] = 0
-    for start in range(min(warmup, total), total, BLOCK):
-        stop = min(start + BLOCK, total)
-        m = stop - start
-        bits = out[start:stop]
-        bits[:] = 0
-        for column in range(places.shape[0]):
-            n = places[column, 2]
-            if n > 0:
-                high, low = arena[places[column, 0], :stop], arena[places[column, 1], :stop]
-                line = means[places[column, 3], :m + 1]
-                write_windows(high, low, n, 1.0 / n, line[max(n - start, 0):])
+    start, stop = bars
+    lead = min(start, 1)
+    first = start - lead
+    places, constants, warmups = sets
+    for m in range(lines[1].shape[0]):
+        high, low, n = lines[0][lines[1][m, 0], :stop], lines[0][lines[1][m, 1], :stop], lines[1][m, 2]
+        write_windows(high, low, n, 1.0 / n, lines[2][m, max(n - 1 - first, 0):max(stop - first, n - 1 - first)])
+    masks, bar_count = lines[3], stop - first
+    for k in range(places.shape[0]):
+        planes[k] = 0
         top = 0
-        for k in range(code.shape[0]):
-            operation, a, b = code[k, 0], code[k, 1], code[k, 2]
+        for i in range(code[0].shape[0]):
+            instruction = code[0][i]
+            operation = instruction[0]
             if operation < AND:
-                line, mask = _line(places[a], arena, means, start, stop), stack[top, :m]
-                if operation < TO_COLUMN:
-                    _against_number(operation, line, constants[b], mask)
-                else:
-                    _against_column(operation - TO_COLUMN, line, _line(places[b], arena, means, start, stop), mask)
+                left = places[k, instruction[1]]
+                x = lines[2][-1 - left, :bar_count] if left < 0 else lines[0][left, first:stop]
+                right = left if operation < TO_COLUMN else places[k, instruction[2]]
+                y = lines[2][-1 - right, :bar_count] if right < 0 else lines[0][right, first:stop]
+                _compare(instruction, code[1], constants[k], x, y, masks[top:top + 2])
                 top += 1
             elif operation == STORE:
                 top -= 1
-                mask, bit = stack[top, :m], np.uint8(a)
-                for i in range(m):
-                    bits[i] |= bit * mask[i]
+                _store(masks[top], lead, planes[k, instruction[1]])
+                _keep(planes[k, instruction[1]], warmups[k] - start, stop - start)
             elif operation == NOT:
-                mask = stack[top - 1, :m]
-                for i in range(m):
-                    mask[i] = mask[i] ^ np.uint8(1)
+                for w in range(masks.shape[1]):
+                    masks[top - 1, w] = ~masks[top - 1, w]
             else:
                 top -= 1
-                _connect(operation, stack[top - 1, :m], stack[top, :m])
+                for w in range(masks.shape[1]):
+                    both = masks[top - 1, w] & masks[top, w]
+                    masks[top - 1, w] = both if operation == AND else masks[top - 1, w] | masks[top, w]
+
+
+@_compiled
+def write_bits(planes: Words, out: Bytes) -> None:
+    """Signals as one byte a bar: planes (PLANES, W), out (T,) uint8 with T <= 64 W."""
+    for t in range(out.size):
+        k, j = t // WORD, np.uint64(t % WORD)
+        bits = ((planes[0, k] >> j) & _ONE) | (((planes[1, k] >> j) & _ONE) << np.uint64(1))
+        bits |= (((planes[2, k] >> j) & _ONE) << np.uint64(2)) | (((planes[3, k] >> j) & _ONE) << np.uint64(3))
+        out[t] = bits

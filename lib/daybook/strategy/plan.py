@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
 from daybook.core.arrays import Bytes, Floats
 from daybook.market.bars import Bars
 from daybook.strategy.arena import borrow, give_back
-from daybook.strategy.bits_kernel import run_program
+from daybook.strategy.batch import Batch, ParamColumns
+from daybook.strategy.bits_kernel import write_bits
 from daybook.strategy.compiled import Strategy, warmup
 from daybook.strategy.errors import SpecError
 from daybook.strategy.fields import FIELDS
 from daybook.strategy.kinds import Kind
 from daybook.strategy.mean_kernel import RunningSums, running_sums
-from daybook.strategy.nodes import Call, Field, Node, Number, Parameter
+from daybook.strategy.nodes import Call, Field, Node, Number, Parameter, parameter_names
 from daybook.strategy.operators import REGISTRY, Operator, Prepare, Slot
-from daybook.strategy.program import BITS, Program, compile_conditions
+from daybook.strategy.program import PLANE_OF, Program, compile_conditions
 
 MEMORY_BYTES = 256 * 1024 * 1024
 _FEWEST_ROWS = 192
@@ -36,6 +38,11 @@ _MOST_SHARED = 8
 """Series whose running sums are held for stored columns; more would only be averaged by turns."""
 
 Values = Mapping[str, float]
+T = TypeVar("T")
+
+
+class ArenaFullError(SpecError):
+    """More columns are needed at once than the arena of a plan holds."""
 
 
 class SignalPlan:
@@ -73,14 +80,30 @@ class SignalPlan:
 
     def bound_bits(self, strategy: Strategy, values: Values, out: Bytes | None = None) -> Bytes:
         """`bits` for all parameters' values as `Strategy.bind` returned them, which are not checked again."""
-        program = self._programs.get(strategy.identity)
-        if program is None:
-            conditions = {BITS[signal]: node for signal, node in strategy.expressions.items()}
-            program = self._programs[strategy.identity] = compile_conditions(conditions)
         bits = np.empty(len(self.bars), np.uint8) if out is None else out
         self._pinned.clear()
-        self._run(program, values, bits)
+        self._write(self._batch(self._program(strategy), {name: (value,) for name, value in values.items()}, 1), bits)
         return bits
+
+    def batches(self, strategy: Strategy, columns: ParamColumns, count: int) -> Iterator[tuple[int, Batch]]:
+        """(number of its first parameter set, batch) of as many parameter sets at a time as the arena has room for.
+
+        A batch is good until the next one is asked for. Raises SpecError when there is no room for a single one.
+        """
+        first, most = 0, count
+        while first < count:
+            stop = min(first + most, count)
+            self._pinned.clear()
+            try:
+                part = {name: column[first:stop] for name, column in columns.items()}
+                batch = self._batch(self._program(strategy), part, stop - first)
+            except ArenaFullError:
+                if stop - first == 1:
+                    raise
+                most = (stop - first) // 2
+                continue
+            yield first, batch
+            first = stop
 
     def column(self, node: Node, params: Mapping[str, float] | None = None) -> Floats:
         """(T,) float64 copy of a series' values, or 0/1 of a condition; NaN while a series is undefined."""
@@ -88,27 +111,56 @@ class SignalPlan:
         values: Floats = self._arena[self._row(node, params or {})].copy()
         return values
 
-    def _run(self, program: Program, values: Values, bits: Bytes) -> int:
-        """Fill bits with what the program stores; returns its warm-up."""
-        places: list[tuple[int, int, int, int]] = []
-        longest = fused = 0
+    def _program(self, strategy: Strategy) -> Program:
+        program = self._programs.get(strategy.identity)
+        if program is None:
+            conditions = {PLANE_OF[signal]: node for signal, node in strategy.expressions.items()}
+            program = self._programs[strategy.identity] = compile_conditions(conditions)
+        return program
+
+    def _batch(self, program: Program, columns: ParamColumns, count: int) -> Batch:
+        """A program under `count` parameter sets, with every column that one of them reads."""
+        places = np.empty((count, len(program.columns)), np.int64)
+        warmups = np.zeros(count, np.int64)
+        means: dict[tuple[int, int], int] = {}
+        ordered = True
         for position, node in enumerate(program.columns):
-            mean = self._fused_mean(node, values) if isinstance(node, Call) and node.operator == _FUSED else None
-            if mean is not None:
-                row, window = mean
-                lag = window - 1
-                places.append((row, row + 1, window, fused))
-                fused += 1
+            crossed = position in program.crossed
+            found = _for_each(node, columns, count, partial(self._place, node, means))
+            places[:, position] = [place for place, _ in found]
+            np.maximum(warmups, [lag + crossed for _, lag in found], out=warmups)
+            if crossed:
+                ordered = ordered and all(self._is_defined(place, lag) for place, lag in set(found))
+        constants = np.empty((count, len(program.numbers)))
+        for position, number in enumerate(program.numbers):
+            if isinstance(number, Parameter):
+                constants[:, position] = columns[number.name]
             else:
-                key = self._key(node, values)
-                places.append((self._row(node, values, key), 0, 0, 0))
-                lag = self._warmup_of[key]
-            longest = max(longest, lag + (position in program.crossed))
-        constants = [number if isinstance(number, float) else number_value(number, values)
-                     for number in program.numbers]
-        run_program(program.code, np.array(places, np.int64), np.array(constants, np.float64), self._arena, longest,
-                    bits)
-        return longest
+                constants[:, position] = number if isinstance(number, float) else _for_each(
+                    number, columns, count, partial(number_value, number))
+        rows = np.array([(row, row + 1, window) for row, window in means], np.int64).reshape(-1, 3)
+        return Batch((program.code, ordered), (places, constants, warmups), self._arena, rows)
+
+    def _place(self, node: Node, means: dict[tuple[int, int], int], values: Values) -> tuple[int, int]:
+        """(where the column of a tree lies, bars of its warm-up); a mean that is not stored is entered in `means`."""
+        if isinstance(node, Call) and node.operator == _FUSED:
+            mean = self._fused_mean(node, values)
+            if mean is not None:
+                return -1 - means.setdefault(mean, len(means)), mean[1] - 1
+        key = self._key(node, values)
+        return self._row(node, values, key), self._warmup_of[key]
+
+    def _is_defined(self, place: int, lag: int) -> bool:
+        """Whether a column has no NaN after its warm-up; the sum of its squares would be NaN, too."""
+        line = self._arena[max(place, 0), lag:]
+        return place < 0 or not math.isnan(line @ line)
+
+    def _write(self, batch: Batch, bits: Bytes) -> None:
+        """The signals of a batch of one as bytes."""
+        for start, stop in batch.pieces(0, bits.size):
+            planes = batch.planes(stop - start)
+            batch.write(start, stop, planes)
+            write_bits(planes[0], bits[start:stop])
 
     def _fused_mean(self, node: Call, values: Values) -> tuple[int, int] | None:
         """(row of the running sum, window) of a mean that needs no column, or None."""
@@ -156,7 +208,7 @@ class SignalPlan:
     def _take(self, key: Hashable) -> int:
         """A row for a new column: a free one, or that of the least recently used column.
 
-        Raises SpecError rather than reuse a row that the evaluation under way still reads.
+        Raises ArenaFullError rather than reuse a row that the evaluation under way still reads.
         """
         if self._used < self._arena.shape[0]:
             row = self._used
@@ -164,9 +216,8 @@ class SignalPlan:
         else:
             oldest = next(iter(self._row_of), None)
             if oldest is None or oldest in self._pinned:
-                raise SpecError(f"{self.bars.name}: more than {self._arena.shape[0] - 2 * _MOST_FUSED} columns are "
-                                "needed at once. "
-                                "Raise memory_bytes or split the expression.")
+                raise ArenaFullError(f"{self.bars.name}: more than {self._arena.shape[0] - 2 * _MOST_FUSED} columns "
+                                     "are needed at once. Raise memory_bytes or split the expression.")
             row = self._row_of.pop(oldest)
             del self._warmup_of[oldest]
         self._row_of[key] = row
@@ -202,9 +253,20 @@ class SignalPlan:
     def _condition(self, node: Call, values: Values, out: Floats) -> None:
         """A condition as a column of 0 and 1, NaN during its warm-up."""
         mask = np.empty(len(self.bars), np.uint8)
-        start = self._run(compile_conditions({1: node}), values, mask)
+        batch = self._batch(compile_conditions({0: node}), {name: (value,) for name, value in values.items()}, 1)
+        self._write(batch, mask)
         out[:] = mask
-        out[:start] = np.nan
+        out[:batch.sets[2][0]] = np.nan
+
+
+def _for_each(node: Node, columns: ParamColumns, count: int, find: Callable[[Values], T]) -> list[T]:
+    """What `find` gives for each of `count` parameter sets, asked once for those that a tree can not tell apart."""
+    names = parameter_names(node)
+    if not names:
+        return [find({})] * count
+    keys = list(zip(*(columns[name] for name in names), strict=True))
+    found = {key: find(dict(zip(names, key, strict=True))) for key in dict.fromkeys(keys)}
+    return [found[key] for key in keys]
 
 
 def _is_setting(operator: Operator, position: int) -> bool:

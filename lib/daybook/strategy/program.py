@@ -12,7 +12,8 @@ from daybook.strategy import bits_kernel as kernel
 from daybook.strategy.kinds import Kind
 from daybook.strategy.nodes import Call, Field, Node
 
-BITS: Mapping[str, int] = {"long_entry": 1, "long_exit": 2, "short_entry": 4, "short_exit": 8}
+PLANE_OF: Mapping[str, int] = {"long_entry": 0, "long_exit": 1, "short_entry": 2, "short_exit": 3}
+"""Where each signal of a strategy is stored; in a byte of signals it is the bit of that number."""
 
 _COMPARE = {"lt": kernel.LT, "le": kernel.LE, "gt": kernel.GT, "ge": kernel.GE, "eq": kernel.EQ, "ne": kernel.NE,
             "cross_above": kernel.CROSS_ABOVE, "cross_below": kernel.CROSS_BELOW}
@@ -34,11 +35,11 @@ class Program:
 
 
 def compile_conditions(conditions: Mapping[int, Node]) -> Program:
-    """The program of some conditions, each stored under its bit."""
+    """The program of some conditions, each stored in its plane."""
     writer = _Writer()
-    for bit, node in conditions.items():
+    for plane, node in conditions.items():
         writer.condition(node)
-        writer.code.append((kernel.STORE, bit, 0))
+        writer.code.append((kernel.STORE, plane, 0))
     code = np.array(writer.code, dtype=np.int64)
     return Program(code, tuple(writer.columns), tuple(writer.numbers), frozenset(writer.crossed))
 
