@@ -112,7 +112,7 @@ def test_row_41_a_price_times_a_hundred_is_flagged_on_the_page_and_in_the_report
     found = quality_rows(day)
     assert [row.spikes for row in found] == [1, 0]
     assert any("no other market moved" in one.message for one in notices(found, ()))
-    assert "lonely prices" in tables.data_quality(found).markup
+    assert "lonely" in tables.data_quality(found).markup
     assert day.minute_bars["BTCUSDT"].high[-700] == candle_store(tmp_path / "data").read("own", "BTCUSDT").high[-700]
 
 
