@@ -179,6 +179,6 @@ def _own_cluster(count: int) -> Any:
 
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         return _distributed().LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", env=thread_environment(1),
-            silence_logs=50,
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50,
+            env=thread_environment(1),
         )
