@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from daybook.core.arrays import Floats
 from daybook.core.errors import UsageError
 from daybook.core.hashing import canonical_json
 from daybook.market.bars import Bars
@@ -38,9 +39,9 @@ class Job:
 
 @dataclass(frozen=True)
 class ParamTable:
-    """N bound parameter sets of one strategy: name -> (N,) values in alphabetical order, and each set's JSON text."""
+    """N bound parameter sets of one strategy: name -> (N,) float64 in alphabetical order, and each set's JSON text."""
 
-    columns: Mapping[str, list[float]]
+    columns: Mapping[str, Floats]
     texts: list[str]
 
     def __len__(self) -> int:
@@ -48,11 +49,11 @@ class ParamTable:
 
     def params(self, position: int) -> dict[str, float]:
         """One of the sets, as `Strategy.bind` gives it."""
-        return {name: column[position] for name, column in self.columns.items()}
+        return {name: float(column[position]) for name, column in self.columns.items()}
 
     def rows(self, start: int, stop: int) -> dict[str, list[float]]:
-        """The columns of sets [start, stop)."""
-        return {name: column[start:stop] for name, column in self.columns.items()}
+        """The values of sets [start, stop) by name."""
+        return {name: column[start:stop].tolist() for name, column in self.columns.items()}
 
 
 @dataclass(frozen=True)
@@ -163,14 +164,15 @@ def _bound(strategy: Strategy, given: Sequence[ParamSet]) -> ParamTable:
     columns = _columns(strategy, given)
     if columns is None:
         bound = [strategy.bind(chosen) for chosen in given]
-        columns = {name: [values[name] for values in bound] for name in strategy.defaults}
+        columns = {name: np.array([values[name] for values in bound]) for name in strategy.defaults}
     if not columns:
         return ParamTable({}, [canonical_json({})] * len(given))
     pattern = ",".join(f"{canonical_json(name)}:%r" for name in columns)
-    return ParamTable(columns, [f"{{{pattern}}}" % values for values in zip(*columns.values(), strict=True)])
+    listed = (column.tolist() for column in columns.values())
+    return ParamTable(columns, [f"{{{pattern}}}" % values for values in zip(*listed, strict=True)])
 
 
-def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, list[float]] | None:
+def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, Floats] | None:
     """The bound values by name, whole columns at a time; None for sets of different names or with a bad value."""
     names = given[0].keys()
     if not names <= strategy.defaults.keys() or any(chosen.keys() != names for chosen in given):
@@ -178,7 +180,7 @@ def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, list[fl
     columns = {}
     for name, default in strategy.defaults.items():
         if name not in names:
-            columns[name] = [default] * len(given)
+            columns[name] = np.full(len(given), default)
             continue
         try:
             column = np.array([chosen[name] for chosen in given], dtype=np.float64)
@@ -188,7 +190,7 @@ def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, list[fl
         fits = (column >= allowed.low) & (column <= allowed.high) & (not allowed.integer or column == np.trunc(column))
         if not fits.all():
             return None
-        columns[name] = column.tolist()
+        columns[name] = column
     return columns
 
 
