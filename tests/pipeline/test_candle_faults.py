@@ -158,6 +158,17 @@ def test_row_35_a_day_on_stored_candles_of_a_silent_exchange_says_stale_on_its_p
     assert headline.tone == "warn"
 
 
+def test_bars_that_a_days_refresh_found_corrected_are_told_on_its_page(tmp_path: Path) -> None:
+    stored(tmp_path)
+    report = {"stale": False, "failed": [], "revised": 3}
+    (tmp_path / "run" / "inputs").mkdir(parents=True)
+    (tmp_path / "run" / "inputs" / "download.json").write_text(json.dumps(report))
+    day = sealed(tmp_path, settings_of(tmp_path))
+    assert day.inputs["refresh"] == {"stale": False, "failed": 0, "revised": 3}
+    assert score_pools(day).headline.verdict.endswith(
+        "The exchange has corrected 3 bars of past days; later days will see the new values.")
+
+
 def test_a_day_whose_exchange_answered_is_not_stale(tmp_path: Path) -> None:
     stored(tmp_path)
     day = sealed(tmp_path, settings_of(tmp_path))

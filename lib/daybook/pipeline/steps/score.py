@@ -245,6 +245,9 @@ def _headline(
     stale = any(row.stale for row in quality)
     if stale:
         text = f"STALE: the exchange could not be reached, so candles may be missing or since corrected. {text}"
+    revised = int(day.inputs.get("refresh", {}).get("revised", 0))
+    if revised:
+        text = f"{text} The exchange has corrected {revised:,} bars of past days; later days will see the new values."
     metrics = (
         Metric(name="strategies scored", value=figures["strategies_scored"]),
         Metric(name="median score, 50 = even odds", value=figures["median_score"], unit="score",
