@@ -151,9 +151,8 @@ class SignalPlan:
         return self._row(node, values, key), self._warmup_of[key]
 
     def _is_defined(self, place: int, lag: int) -> bool:
-        """Whether a column has no NaN after its warm-up; the sum of its squares would be NaN, too."""
-        line = self._arena[max(place, 0), lag:]
-        return place < 0 or not math.isnan(line @ line)
+        """Whether a column has no NaN after its warm-up."""
+        return place < 0 or not math.isnan(self._arena[place, lag:].min(initial=0.0))
 
     def _write(self, batch: Batch, bits: Bytes) -> None:
         """The signals of a batch of one as bytes."""
