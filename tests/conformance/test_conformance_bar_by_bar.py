@@ -11,7 +11,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from bar_by_bar import BarByBar, bits_bar_by_bar, rows_of
+from bar_by_bar import CROSSES, BarByBar, bits_bar_by_bar, rows_of
 from test_conformance_operators import EXPRESSIONS
 
 from daybook.design.grammar import condition
@@ -19,6 +19,7 @@ from daybook.market.bars import Bars
 from daybook.strategy import SignalPlan, Strategy, operators, parse_expression, parse_spec
 from daybook.strategy.canonical import text
 from daybook.strategy.compiled import warmup
+from daybook.strategy.nodes import Call, walk
 
 SPECS = 2000
 MORE = ["not (close > open)", "hour != 14 and weekday == 2", "weekend or tokyo", "close > open or not newyork",
@@ -76,15 +77,29 @@ def random_strategy(random: np.random.Generator, name: str) -> Strategy:
                        **{signal: text(node) for signal, node in signals.items()}})
 
 
+def ties(strategy: Strategy) -> np.ndarray:
+    """(T,) bool: bars at which two sides of a comparison are equal but for rounding, now or one bar before."""
+    pairs = [node.arguments for tree in strategy.expressions.values() for node in walk(tree)
+             if isinstance(node, Call) and node.operator in (*CROSSES, "lt", "le", "gt", "ge")]
+    engine = BarByBar(side for pair in pairs for side in pair)
+    values = np.array([engine.push(open_time, bar) for open_time, bar in rows_of(BARS)])
+    tied = np.isclose(values[:, ::2], values[:, 1::2], rtol=1e-12, atol=1e-12).any(axis=1)
+    return tied | np.append(False, tied[:-1])
+
+
 def test_thousands_of_random_strategies_decide_the_same_bar_by_bar(plan: SignalPlan) -> None:
     random = np.random.default_rng(20)
     strategies = [random_strategy(random, f"r{number}") for number in range(SPECS)]
-    slow = bits_bar_by_bar(strategies, BARS)
-    fast = [plan.bits(strategy) for strategy in strategies]
-    wrong = [strategy.canonical for strategy, mine, plain in zip(strategies, fast, slow, strict=True)
-             if mine.tolist() != plain]
-    assert not wrong, f"{len(wrong)} of {SPECS} strategies decide otherwise, the first: {wrong[0]}"
-    assert sum(bits.any() for bits in fast) > 0.8 * SPECS, "most strategies give signals here"
+    fired = rounded = 0
+    for strategy, slow in zip(strategies, bits_bar_by_bar(strategies, BARS), strict=True):
+        fast = plan.bits(strategy)
+        differs = fast != np.array(slow)
+        if differs.any():
+            assert not (differs & ~ties(strategy)).any(), strategy.canonical
+            rounded += int(differs.sum())
+        fired += fast.any()
+    assert rounded <= 5, "two means of one price are told apart by rounding alone, and hardly ever"
+    assert fired > 0.9 * SPECS, "most strategies give signals here"
 
 
 def test_decisions_do_not_change_when_later_bars_arrive(plan: SignalPlan) -> None:
