@@ -201,11 +201,11 @@ def parameters(run: RunInfo, *, caption: str = "Parameters of this run") -> Html
 
 def data_quality(rows: Sequence[QualityRow], *, caption: str = "Candle quality") -> Html:
     """Counts of bars by problem, beside how many there are and should be."""
-    head = (*words("market"), *counts("bars", "expected"), Column("complete", "of expected"), *counts("missing"),
-            Column("longest gap", "minutes"), *counts("duplicates", "off minute", "zero volume", "impossible"),
-            *counts("quarantined", "lonely prices", "corrected"), Column("first gap", "UTC", "text"))
+    head = (*words("market"), *counts("expected"), Column("complete", "of expected"), *counts("missing"),
+            Column("longest gap", "minutes"), Column("first gap", "UTC", "text"),
+            *counts("repeated", "off grid", "zero volume", "impossible", "set aside", "lonely", "revised"))
     note = ("Bad bars are set aside, never filled; zero volume is a fact of quiet markets, not an error. Lonely prices "
-            "lie far from their neighbours while no other market moved: they stay, and deserve a look. Corrected: bars "
+            "lie far from their neighbours while no other market moved: they stay, and deserve a look. Revised: bars "
             "that the exchange gave again with other values. Stale: the exchange could not be asked.")
     return Grid(caption, head, [_quality(row) for row in rows], note, "no candles were checked").html()
 
@@ -218,10 +218,10 @@ def _quality(row: QualityRow) -> list[Cell]:
     tone = "good" if share == 1 else "warn"
     market = (Cell(f"{row.symbol} {row.timeframe} (stale)", tone="bad") if row.stale
               else Cell(f"{row.symbol} {row.timeframe}"))
-    return [market, Cell(formats.count(row.bars)), Cell(formats.count(row.expected)),
+    return [market, Cell(formats.count(row.expected)),
             figure(share, formats.percent(share, 3), "no bars were expected", tone=tone),
             Cell(formats.count(row.missing), tone="bad" if row.missing else "muted"),
-            Cell(formats.count(row.longest_gap_minutes)), *flawed, text(row.first_gap, title="no gap")]
+            Cell(formats.count(row.longest_gap_minutes)), text(row.first_gap, title="no gap"), *flawed]
 
 
 def warnings(rows: Sequence[Notice], *, caption: str = "Read this first") -> Html:
