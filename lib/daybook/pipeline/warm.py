@@ -19,6 +19,7 @@ def warm() -> None:
     from daybook.pipeline.scratch import scratch_day, work_of
 
     warm_operators()
+    warm_portfolio()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(DAYBOOK_DATA=folder, DAYBOOK_RUNS=folder)
         last = STEPS[-1]
@@ -39,6 +40,19 @@ def warm_operators() -> int:
         arguments = [_EXAMPLES.get(slot.value) or next(series) for slot in operator.slots]
         plan.column(parse_expression(f"{operator.name}({', '.join(arguments)})", boolean=False))
     return len(calls)
+
+
+def warm_portfolio() -> None:
+    """Simulate a portfolio of one leg, which no step of a day does."""
+    import numpy as np
+
+    from daybook.backtest import Leg, simulate_portfolio
+    from daybook.core.time import DAY_MS, Window, day_start_ms, parse_day
+    from daybook.market import synthetic_bars
+
+    start = day_start_ms(parse_day("2026-01-12"))
+    bars = synthetic_bars("BTCUSDT", Window(start, start + DAY_MS), seed=1, timeframe="60m")
+    simulate_portfolio([Leg("warm", bars, np.ones(len(bars), dtype=np.uint8))], leverage=1.0)
 
 
 if __name__ == "__main__":
