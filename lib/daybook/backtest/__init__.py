@@ -15,6 +15,7 @@ from daybook.backtest.sizing import Sizing, SizingError, realised_volatility
 from daybook.backtest.stream import Best, SweepInputs, sweep_best, sweep_chunks
 from daybook.backtest.sweep import SWEEP_COLUMNS, block_returns, sweep
 from daybook.backtest.tape import PriceError, WindowError
+from daybook.backtest.to_vectorbt import to_vectorbt
 
 __all__ = [
     "BASKET", "METRICS", "NULL_KINDS", "SWEEP_COLUMNS", "UNITS", "Best", "BlockFigures", "Candidate", "Conditions",
@@ -22,5 +23,5 @@ __all__ = [
     "PriceError", "RandomRule", "Robustness", "SignalError", "Simulation", "Sizing", "SizingError", "SweepError",
     "SweepInputs", "WindowError", "block_returns", "buy_and_hold", "null_bits", "random_entry_bits", "random_rule",
     "realised_volatility", "replay", "replay_bits", "robustness", "simulate_bits", "simulate_portfolio", "sweep",
-    "sweep_best", "sweep_chunks", "warm",
+    "sweep_best", "sweep_chunks", "to_vectorbt", "warm",
 ]  # fmt: skip
