@@ -342,16 +342,6 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
 
 
 @_compiled
-def run_many(bits: Bytes, tape: Tape, terms: Terms, stops: Floats, out: Floats) -> None:
-    """Simulate N strategies over one tape: bits (N, P) uint8, stops (N, 3) float64, out (N, len(METRICS)) written.
-
-    P is at least T and a multiple of 8.
-    """
-    for k in range(bits.shape[0]):
-        run_one(bits[k], tape, terms, (stops[k, 0], stops[k, 1], int(stops[k, 2])), out[k], None)
-
-
-@_compiled
 def write_story(out: Floats, record: Record, trades: int, bars_held: int, ruined: bool, annual: float) -> None:
     """The result row of a simulation that another kernel has told bar by bar.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,12 @@ UNITS: Mapping[str, str] = {
     "ruined": "yes or no",
 }
 """The unit of every metric, for tables and axes."""
+
+SAMPLES: Mapping[str, Literal["bars", "trades"]] = {
+    name: "trades" if name in ("win_rate", "profit_factor", "trades", "turnover", "costs_paid") else "bars"
+    for name in METRICS
+}
+"""What a metric is counted over."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,10 @@ class Metrics:
         missing = [name for name, value in figures.items() if value is None]
         reasons = {name: undefined_reason(name, figures["trades"], n_bars) for name in missing}
         return cls(n_bars=n_bars, undefined=reasons, **figures)
+
+    def sample_size(self, name: str) -> int:
+        """How many bars or trades stand behind a metric. Raises KeyError for a name that is none."""
+        return self.trades if SAMPLES[name] == "trades" else self.n_bars
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON value: every figure by name, None where undefined."""

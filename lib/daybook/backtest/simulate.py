@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.event_kernel import advance, new_states, write_metrics
-from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_many, run_one, wanted_side, write_story
+from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_one, wanted_side, write_story
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.story_kernel import Sides, run_story
@@ -77,18 +76,6 @@ def simulate_one(bits: Bytes, tape: WindowTape, stops: Stops, out: Floats, recor
     write_story(out, told, trades, bars_held, ruined, tape.terms[2])
 
 
-def simulate_rest(bits: Bytes, tape: WindowTape, stops: Sequence[Stops], out: Floats) -> None:
-    """Simulate again those of N simulations whose rules the plain kernel does not know: their rows are written over.
-
-    bits: (at least N, at least T) uint8, placed. out: (N, len(METRICS)) float64. Raises as `simulate_one` does.
-    """
-    record = None
-    for row, levels in enumerate(stops):
-        if not tape.plain(levels):
-            record = new_record(len(tape)) if record is None else record
-            simulate_one(bits[row], tape, levels, out[row], record)
-
-
 def simulate_bits(
     bits: Bytes,
     bars: Bars,
@@ -129,12 +116,11 @@ def warm() -> None:
     price = np.array([100.0, 101.0, 102.0])
     times = np.arange(3, dtype=np.int64) * 60_000
     tape = window_tape(Bars("warm", "WARM", "1m", times, price, price, price, price, price), Costs(), None)
-    bits = np.array([[1, *[0] * 7]], dtype=np.uint8)
+    bits = np.array([1, 0, 0], dtype=np.uint8)
     out = np.empty((1, len(METRICS)))
-    run_many(bits, tape.tape, tape.terms, np.zeros((1, 3)), out)
-    for record in (None, new_record(3)):
-        run_one(bits[0], tape.tape, tape.terms, (0.0, 0.0, 0), out[0], record)
-    simulate_one(bits[0, :3], tape, Stops(trailing_stop=0.5), out[0], None)
+    for stops in (Stops(), Stops(trailing_stop=0.5)):
+        for record in (None, new_record(3)):
+            simulate_one(bits, tape, stops, out[0], record)
     states = new_states(1)
     advance(np.zeros((1, 4, 1), np.uint64), tape.tape, tape.terms, np.zeros((1, 3)), states, (1, 3))
     write_metrics(states, 3, 1.0, out)
