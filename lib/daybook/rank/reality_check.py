@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from arch.bootstrap import SPA
 
 MIN_PERIODS = 20
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,18 @@ def reality_check(
     returns: (N, T) float64 fraction per period, one row a trial, all over the same periods. benchmark: (T,) returns, or
     None for zero, not to trade at all. Each row of excess returns is first scaled to unit variance, because the test
     statistic is the largest mean and would otherwise be that of the wildest row. The stationary bootstrap resamples all
-    rows together in blocks of random length; block_length is their mean, None means the whole part of the square root
-    of T, which is 12 hours for a week of hourly returns and 25 for four weeks. seed: the same seed gives the same
-    result whatever the order of rows.
+    rows together in blocks of random length; block_length is their mean, None means the cube root of T rounded up:
+    6 hours for a week of hourly returns, 9 for four weeks. Longer blocks let a row that bleeds until it is ruined, and
+    then stands still, hide a winner. seed: the same seed gives the same result whatever the order of rows.
     Undefined, with the reason: fewer than MIN_PERIODS periods, no row that varies. Raises UsageError for shapes that do
     not fit and for a benchmark, level, repetitions or block_length outside their range.
     Source: White (2000), Econometrica 68(5); Hansen (2005), J. Business & Economic Statistics 23(4); Romano and Wolf
-    (2005), Econometrica 73(4); Politis and Romano (1994), J. American Statistical Association 89 for the bootstrap.
+    (2005), Econometrica 73(4); Politis and Romano (1994), J. American Statistical Association 89, for the bootstrap,
+    and Politis and White (2004), Econometric Reviews 23(1), for how its blocks grow.
     """
     _require_table(returns, benchmark)
     periods = returns.shape[1]
-    length = math.isqrt(periods) if block_length is None else block_length
+    length = math.ceil(periods ** (1 / 3) - _ROUNDING) if block_length is None else block_length
     _require_test(level, repetitions, length, periods)
     excess = np.ascontiguousarray(returns if benchmark is None else returns - benchmark, dtype=np.float64)
     lively = lively_rows(excess)
