@@ -1,336 +1,106 @@
-"""Backtests: from bars to ranking metrics, beside vectorbt, backtesting.py and a C loop, in one process at one time.
+"""Backtests: from bars to ranking metrics, beside vectorbt's two engines, backtesting.py and a C loop, in one process.
 
-    python bench/backtest_bench.py [--sims 100,1000] [--bars 10080] [--rounds 9] [--peers c,vectorbt,backtesting]
+    python bench/backtest_bench.py [--sims 100,1000] [--bars 10080] [--rounds 7] [--peers c,numba,rust,backtesting]
 
 Every engine gets the same bars and parameter sets and returns total return, Sharpe ratio, maximum drawdown, win rate
-and trades. Rounds alternate between engines, and the table gives ratios of the medians: compare those, for nanoseconds
-depend on what else the machine does. Before anything is printed, the engines' results are held against each other.
-Slow engines run a few of the simulations; their figure is per bar and simulation all the same. Times are processor
-time of this process, with the ratio by the wall clock beside it. The last line tells whether every case of 100
-simulations is at least 30 times as fast as vectorbt by both clocks; the exit code is 1 if one is not.
+and trades. Before anything is timed, the engines' results are held against each other. Rounds alternate between
+engines and the tables give ratios of the medians: compare those, for nanoseconds depend on what else the machine does.
+Times are processor time of this process, with the ratio by the wall clock beside it; every engine uses one thread, and
+a sweep on two threads has a row of its own. Slow engines run a few of the simulations; their figure is per bar and
+simulation all the same. A year of bars is measured beside the C loop alone, and one run of seven days by itself. The
+last table says which targets were met, by the worse of the two clocks; the exit code is 1 if one was not.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-import pandas as pd
-import talib
+from backtest_peers import (
+    BACKTESTING,
+    C_LOOP,
+    COSTS,
+    MA,
+    RSI,
+    VECTORBT,
+    Case,
+    Engine,
+    daybook,
+    engines,
+    parameter_sets,
+    seeded_bars,
+)
 
-from daybook.backtest import replay, sweep
+from daybook.backtest import simulate_bits, sweep
 from daybook.execution import Costs
-from daybook.market.bars import Bars
-from daybook.strategy import Strategy, parse_spec
+from daybook.strategy import signal_bits
 
-COSTS = Costs(fee_bps=1.0, spread_bps=0.6)
-FIGURES = ["total_return", "sharpe", "max_drawdown", "win_rate", "trades"]
-CAPITAL = 100_000.0
-RESERVE = 10.0
-"""vectorbt knows no margin: it gets so many times the capital, or losses would shrink its later orders."""
-TARGET = 30.0
-"""Times as fast as vectorbt that a sweep of TARGET_SIMULATIONS has to be."""
-TARGET_SIMULATIONS = 100
-VECTORBT = "vectorbt (numba)"
-VECTORBT_COLUMNS = 250
-"""Columns a call: vectorbt holds 4.3 MB for each."""
-
-RSI = parse_spec({
-    "name": "rsi-stops", "rationale": "Buys weakness, sells strength, with stops.", "timeframes": ["1m"],
-    "long_entry": "cross_below(rsi(close, window), low_level)",
-    "short_entry": "cross_above(rsi(close, window), high_level)",
-    "parameters": {
-        "window": {"low": 5, "high": 40, "default": 14, "integer": True},
-        "low_level": {"low": 10, "high": 50, "default": 30}, "high_level": {"low": 50, "high": 90, "default": 70},
-        "sl": {"low": 0.001, "high": 0.1, "default": 0.01}, "tp": {"low": 0.001, "high": 0.1, "default": 0.01}},
-    "stop_loss": "sl", "take_profit": "tp"})
-MA = parse_spec({
-    "name": "ma-cross", "rationale": "Follows the faster average.", "timeframes": ["1m"],
-    "long_entry": "cross_above(sma(close, fast), sma(close, slow))",
-    "short_entry": "cross_below(sma(close, fast), sma(close, slow))",
-    "parameters": {"fast": {"low": 2, "high": 100, "default": 5, "integer": True},
-                   "slow": {"low": 2, "high": 400, "default": 20, "integer": True}}})
+Clocks = tuple[float, float]
+"""Processor and wall clock time of one run, in seconds."""
+MINE, MINE_ON_TWO = "daybook.backtest.sweep", "daybook.backtest.sweep, jobs=2"
+YEAR_SIMULATIONS, YEAR_BARS, YEAR_COSTS = 100, 525_600, Costs(fee_bps=0.01, spread_bps=0.02)
+"""Costs so low that few simulations are ruined before the year is over."""
+MOST_OF_C = {100: 2.0, 1000: 1.3}
+"""Simulations of seven days -> what a sweep may take, as a multiple of the C loop's time."""
+LEAST_OF_VECTORBT = {100: 30.0, 1000: 80.0}
+"""Simulations of seven days -> what vectorbt's faster engine has to take, as a multiple of the sweep's time."""
+MOST_OF_C_IN_A_YEAR, LEAST_OF_BACKTESTING, MOST_SINGLE_MS = 1.6, 1000.0, 1.0
 
 
 @dataclass(frozen=True)
-class Case:
-    """What every engine is handed."""
+class Row:
+    """One engine in one case: medians in nanoseconds a bar and simulation, and how far it agrees."""
 
-    strategy: Strategy
-    bars: Bars
-    params: list[dict[str, float]]
-
-    @property
-    def averages(self) -> bool:
-        return self.strategy is MA
-
-    def windows(self) -> list[int]:
-        names = ("fast", "slow") if self.averages else ("window",)
-        return sorted({int(chosen[name]) for chosen in self.params for name in names})
+    case: Case
+    engine: str
+    cpu_ns: float
+    wall_ns: float
+    parity: str = ""
 
 
-def seeded_bars(count: int) -> Bars:
-    """Minute bars with clustered volatility, fat tails, wicks and small gaps."""
-    rng = np.random.default_rng(7)
-    log_vol = np.empty(count)
-    level = 0.0
-    for t, shock in enumerate(rng.standard_normal(count)):
-        level = log_vol[t] = 0.995 * level + 0.06 * shock
-    vol = 0.6 / np.sqrt(525_600) * np.exp(log_vol)
-    close = 100.0 * np.exp(np.cumsum(vol * rng.standard_t(5, count) / np.sqrt(5 / 3)))
-    first = np.concatenate(([100.0], close[:-1])) * (1 + vol * 0.05 * rng.standard_normal(count))
-    up, down = np.abs(rng.standard_normal((2, count))) * vol * 0.6
-    return Bars("bench", "BTCUSDT", "1m", 1_735_689_600_000 + 60_000 * np.arange(count), first,
-                np.maximum(first, close) * (1 + up), np.minimum(first, close) * (1 - down), close,
-                rng.lognormal(3.0, 1.0, count))
+@dataclass(frozen=True)
+class Target:
+    """What was promised, what was measured (the worse of the two clocks), and whether that keeps the promise."""
 
-
-def parameter_sets(strategy: Strategy, count: int) -> list[dict[str, float]]:
-    rng = np.random.default_rng(3)
-    if strategy is MA:
-        fast = rng.integers(5, 61, count)
-        return [{"fast": float(f), "slow": float(s)}
-                for f, s in zip(fast, fast + rng.integers(10, 200, count), strict=True)]
-    columns = (rng.integers(7, 29, count), rng.integers(20, 36, count), rng.integers(65, 81, count),
-               rng.uniform(0.003, 0.02, count).round(4), rng.uniform(0.003, 0.03, count).round(4))
-    return [dict(zip(("window", "low_level", "high_level", "sl", "tp"), map(float, row), strict=True))
-            for row in zip(*columns, strict=True)]
-
-
-def daybook(case: Case) -> pd.DataFrame:
-    return sweep(case.strategy, case.bars, case.params, COSTS)
-
-
-# ---- the C loop ----
-
-class CJob(ctypes.Structure):
-    _fields_ = [("strategy", ctypes.c_int), *[(name, ctypes.c_long) for name in ("first", "second", "warmup")],
-                *[(name, ctypes.c_double) for name in ("low", "high", "stop", "target")]]
-
-
-def c_library() -> ctypes.CDLL:
-    built = Path(tempfile.mkdtemp()) / "kernel.so"
-    source = Path(__file__).with_name("kernel.c")
-    subprocess.run(["gcc", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC", "-o",
-                    str(built), str(source), "-lm"], check=True)
-    return ctypes.CDLL(str(built))
-
-
-def c_loop(library: ctypes.CDLL) -> Callable[[Case], np.ndarray]:
-    def pointer(values: np.ndarray) -> ctypes.c_void_p:
-        return values.ctypes.data_as(ctypes.c_void_p)
-
-    def run(case: Case) -> np.ndarray:
-        bars, count = case.bars, ctypes.c_long(len(case.bars))
-        windows = np.array(case.windows(), dtype=np.int64)
-        at = {int(window): row for row, window in enumerate(windows)}
-        rows = np.empty((len(windows), len(bars)))
-        fill = library.sma_rows if case.averages else library.rsi_rows
-        fill(count, pointer(bars.close), ctypes.c_int(len(windows)), pointer(windows), pointer(rows))
-        jobs = (CJob * len(case.params))(*(c_job(case, chosen, at) for chosen in case.params))
-        out = np.empty((len(case.params), 5))
-        side_cost = COSTS.side_cost(bars)
-        library.simulate_all(count, *map(pointer, (bars.open, bars.high, bars.low, bars.close, side_cost)),
-                             ctypes.c_double(COSTS.fee), pointer(rows), ctypes.c_int(len(jobs)), jobs, pointer(out))
-        return out
-
-    return run
-
-
-def c_job(case: Case, chosen: dict[str, float], at: dict[int, int]) -> CJob:
-    warmup = case.strategy.warmup(chosen)
-    if case.averages:
-        return CJob(0, at[int(chosen["fast"])], at[int(chosen["slow"])], warmup, 0.0, 0.0, 0.0, 0.0)
-    row = at[int(chosen["window"])]
-    return CJob(1, row, row, warmup, chosen["low_level"], chosen["high_level"], chosen["sl"], chosen["tp"])
-
-
-# ---- peers ----
-
-def peer_signals(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """(T, N) long and short entries at the bar that fills them; indicators computed once per window, by TA-Lib."""
-    close, count = case.bars.close, len(case.bars)
-    indicator = talib.SMA if case.averages else talib.RSI
-    rows = {window: indicator(close, window) for window in case.windows()}
-
-    def columns(name: str) -> np.ndarray:
-        return np.column_stack([rows[int(chosen[name])] for chosen in case.params])
-
-    def level(name: str) -> np.ndarray:
-        return np.array([chosen[name] for chosen in case.params])
-
-    if case.averages:
-        fast, slow = columns("fast"), columns("slow")
-        above, below = fast > slow, fast < slow
-    else:
-        line = columns("window")
-        above, below = line < level("low_level"), line > level("high_level")
-    warm = np.arange(count)[:, None] >= [case.strategy.warmup(chosen) for chosen in case.params]
-    sides = []
-    for now in (above, below):
-        moved = np.zeros_like(now)
-        moved[2:] = (now[1:-1] & ~now[:-2]) & warm[1:-1]
-        sides.append(moved)
-    return sides[0], sides[1]
-
-
-def vectorbt(case: Case) -> np.ndarray:
-    return np.vstack([vectorbt_columns(Case(case.strategy, case.bars, case.params[at:at + VECTORBT_COLUMNS]))
-                      for at in range(0, len(case.params), VECTORBT_COLUMNS)])
-
-
-def vectorbt_columns(case: Case) -> np.ndarray:
-    import vectorbt as vbt
-
-    bars, (long, short) = case.bars, peer_signals(case)
-    index = pd.to_datetime(bars.open_time, unit="ms")
-    first, cost = bars.open[:, None], COSTS.side_cost(bars)[:, None]
-    stops = {} if case.averages else {
-        "sl_stop": np.array([[chosen["sl"] for chosen in case.params]]),
-        "tp_stop": np.array([[chosen["tp"] for chosen in case.params]]),
-        "stop_entry_price": "fillprice", "stop_exit_price": "stopmarket"}
-    done = vbt.Portfolio.from_signals(
-        pd.Series(bars.close, index), pd.DataFrame(long, index), short_entries=short, price=first, open=first,
-        size=np.where(long, CAPITAL / (first * (1 + cost)), CAPITAL / (first * (1 - cost))), high=bars.high[:, None],
-        low=bars.low[:, None], slippage=cost, fees=COSTS.fee, init_cash=RESERVE * CAPITAL, freq="1min",
-        upon_opposite_entry="reverse", **stops)
-    trades = done.trades
-    return np.column_stack([np.asarray(figure, dtype=float).reshape(-1) for figure in (
-        done.total_return() * RESERVE, done.sharpe_ratio(), -done.max_drawdown(), trades.win_rate(),
-        trades.count())])
-
-
-def backtesting(case: Case) -> np.ndarray:
-    import backtesting.backtesting as backtesting_module
-    from backtesting import Backtest
-
-    backtesting_module._tqdm = lambda items, **_: items  # its progress bar costs time and can not be switched off
-    bars = case.bars
-    index = pd.to_datetime(bars.open_time, unit="ms")
-    frame = pd.DataFrame({"Open": bars.open, "High": bars.high, "Low": bars.low, "Close": bars.close}, index)
-    rows = []
-    for chosen in case.params:
-        runner = Backtest(frame, peer_strategy(case, chosen), cash=CAPITAL, commission=COSTS.fee, exclusive_orders=True,
-                          spread=2 * float(COSTS.side_cost(bars)[0]), margin=0.2, finalize_trades=True)
-        stats = runner.run()
-        rows.append((stats["Return [%]"] / 100, stats["Sharpe Ratio"], -stats["Max. Drawdown [%]"] / 100,
-                     stats["Win Rate [%]"] / 100, stats["# Trades"]))
-    return np.array(rows, float)
-
-
-def peer_strategy(case: Case, chosen: dict[str, float]) -> type:
-    from backtesting import Strategy as PeerStrategy
-
-    long, short = (side[:, 0] for side in peer_signals(Case(case.strategy, case.bars, [chosen])))
-    decided = np.roll(long.astype(np.int8) - short.astype(np.int8), -1)
-
-    class Peer(PeerStrategy):
-        def init(self) -> None:
-            self.decided = self.I(lambda: decided, plot=False)
-
-        def next(self) -> None:
-            side, price = int(self.decided[-1]), float(self.data.Close[-1])
-            if side == 0 or self.position.size * side > 0:
-                return
-            levels = {} if case.averages else {"sl": price * (1 - side * chosen["sl"]),
-                                               "tp": price * (1 + side * chosen["tp"])}
-            order = self.buy if side > 0 else self.sell
-            order(size=int(CAPITAL / price), **levels)
-
-    return Peer
+    name: str
+    promised: str
+    measured: str
+    met: bool
 
 
 # ---- measuring ----
 
-@dataclass(frozen=True)
-class Engine:
-    name: str
-    run: Callable[[Case], np.ndarray]
-    tolerance: float
-    """Largest difference of total return in a simulation that counts as agreeing."""
-    most: int = 10**9
-    """Simulations it runs at most; the rest would only repeat the figure."""
-    comparable: Callable[[Case], np.ndarray] | None = None
-    """(N,) which simulations its rules treat as Daybook's do, and so must agree; None = its rules are others."""
-
-
-def engines(names: list[str]) -> list[Engine]:
-    """Peers by name. vectorbt leaves the last position open (its closing costs are 1.3 bps here); backtesting.py
-    trades whole coins, charges the spread at the entry alone and sets stops from the close before it.
-    """
-    known = {"vectorbt": Engine(VECTORBT, vectorbt, 2e-4, comparable=stops_meet_no_signal),
-             "backtesting": Engine("backtesting.py", backtesting, 2e-2, most=3)}
-    loop = [Engine("C loop, gcc -O3", c_loop(c_library()), 1e-9, comparable=everything)] if "c" in names else []
-    return loop + [known[name] for name in names if name in known]
-
-
-def everything(case: Case) -> np.ndarray:
-    return np.ones(len(case.params), dtype=bool)
-
-
-def stops_meet_no_signal(case: Case) -> np.ndarray:
-    """Where no level is touched on an entry bar or on a bar at whose open a signal acts: vectorbt stops before it
-    reverses, and not on entry bars.
-    """
-    return np.array([case.averages or plain_stops(case, chosen) for chosen in case.params])
-
-
-def plain_stops(case: Case, chosen: dict[str, float]) -> bool:
-    bars, trades = case.bars, replay(case.strategy, case.bars, chosen, COSTS).trades
-    inside = trades["reason"].isin(["stop", "target"]).to_numpy()
-    enter, leave = (np.searchsorted(bars.open_time, trades[name]) for name in ("entry_time", "exit_time"))
-    leave = np.minimum(leave - inside, len(bars) - 1)
-    sides, entries = np.where(trades["side"] == "long", 1, -1), trades["entry_price"].to_numpy()
-    levels = np.stack([entries * (1 - sides * chosen["sl"]), entries * (1 + sides * chosen["tp"])])
-    touched = (bars.low[leave] <= levels.min(axis=0)) | (bars.high[leave] >= levels.max(axis=0))
-    signals = np.logical_or(*(side[:, 0] for side in peer_signals(Case(case.strategy, bars, [chosen]))))
-    return not (touched & ((leave == enter) | signals[leave])).any()
-
-
-def measure(case: Case, peers: list[Engine], rounds: int) -> list[dict[str, str]]:
-    """Table rows of one case: Daybook first, then each peer."""
-    mine = daybook(case)[FIGURES].to_numpy(float)
-    own: list[tuple[float, float]] = []
-    spent: dict[str, list[tuple[float, float]]] = {peer.name: [] for peer in peers}
-    parts = {peer.name: Case(case.strategy, case.bars, case.params[:peer.most]) for peer in peers}
+def measure(case: Case, peers: list[Engine], rounds: int) -> list[Row]:
+    """Daybook first, then each peer; a sweep is timed after every peer's run, with the caches as that one left them."""
+    mine = daybook(case)
+    own: list[Clocks] = []
+    spent: dict[str, list[Clocks]] = {peer.name: [] for peer in peers}
+    parts = {peer.name: replace(case, params=case.params[:peer.most]) for peer in peers}
     parity = {peer.name: held_against(peer, parts[peer.name], peer.run(parts[peer.name]), mine) for peer in peers}
     for _ in range(rounds):
         for peer in peers:
-            own.append(timed(daybook, case))
-            spent[peer.name].append(timed(peer.run, parts[peer.name]))
-    mine_ns = nanoseconds(own, case)
-    label = {"case": case.strategy.name, "simulations": str(len(case.params))}
-    rows = [label | {"engine": "daybook.backtest.sweep", "ns": f"{mine_ns[0]:.1f}", "ratio": "1", "wall": "1",
-                     "parity": ""}]
-    for peer in peers:
-        theirs_ns = nanoseconds(spent[peer.name], parts[peer.name])
-        ratio, wall = (f"{theirs / ours:.2f}" if theirs < 10 * ours else f"{theirs / ours:.1f}"
-                       for theirs, ours in zip(theirs_ns, mine_ns, strict=True))
-        rows.append(label | {"engine": peer.name, "ns": f"{theirs_ns[0]:.1f}", "ratio": ratio, "wall": wall,
-                             "parity": parity[peer.name]})
-    return rows
+            own.append(timed(partial(daybook, case)))
+            spent[peer.name].append(timed(partial(peer.run, parts[peer.name])))
+    rows = [row_of(case, MINE, own)]
+    return rows + [row_of(parts[peer.name], peer.name, spent[peer.name], parity[peer.name]) for peer in peers]
 
 
-def nanoseconds(spent: list[tuple[float, float]], case: Case) -> tuple[float, float]:
-    """Medians of processor and wall clock time, in nanoseconds a bar and simulation."""
+def row_of(case: Case, engine: str, spent: list[Clocks], parity: str = "") -> Row:
     unit = 1e9 / len(case.params) / len(case.bars)
-    return statistics.median(cpu for cpu, _ in spent) * unit, statistics.median(wall for _, wall in spent) * unit
+    cpu, wall = (statistics.median(clock) * unit for clock in zip(*spent, strict=True))
+    return Row(case, engine, cpu, wall, parity)
 
 
-def timed(run: Callable[[Case], object], case: Case) -> tuple[float, float]:
-    """(processor, wall clock) seconds of one run, as a caller would meet it: straight after another engine's."""
+def timed(run: Callable[[], object]) -> Clocks:
     start, wall = time.process_time(), time.perf_counter()
-    run(case)
+    run()
     return time.process_time() - start, time.perf_counter() - wall
 
 
@@ -347,35 +117,113 @@ def held_against(peer: Engine, case: Case, theirs: np.ndarray, mine: np.ndarray)
             f"{same.sum()} of {len(same)} in all")
 
 
-def target_met(rows: list[dict[str, str]], bars: int) -> bool:
-    """Print how the cases of the target's size stand to it; without such a case there is nothing to miss."""
-    measured = [row for row in rows if row["engine"] == VECTORBT and row["simulations"] == str(TARGET_SIMULATIONS)]
-    met = all(min(float(row["ratio"]), float(row["wall"])) >= TARGET for row in measured)
-    told = ", ".join(f"{row['case']} {row['ratio']}x by processor time, {row['wall']}x by the wall clock"
-                     for row in measured) or "not measured"
-    size, verdict = f"{TARGET_SIMULATIONS} x {bars:,}", "met" if met else "not met"
-    print(f"target >= {TARGET:.0f}x vectorbt at {size}: {verdict} ({told})")
-    return met
+def on_two_threads(case: Case, rounds: int) -> Row:
+    assert np.array_equal(daybook(case, 2), daybook(case), equal_nan=True), "a second thread changes the result"
+    return row_of(case, MINE_ON_TWO, [timed(partial(daybook, case, 2)) for _ in range(3 * rounds)])
+
+
+def single_run_ms(bars_count: int) -> dict[str, float]:
+    """Least and median wall clock milliseconds of one simulation, through a sweep of one and from signal bits."""
+    bars = seeded_bars(bars_count)
+    bits = signal_bits(RSI, bars)
+    stops = RSI.stops()
+    found = {}
+    for name, run in (("sweep of one spec", partial(sweep, RSI, bars, None, COSTS)),
+                      ("simulate_bits", partial(simulate_bits, bits, bars, stops, COSTS))):
+        run()
+        spent = [timed(run)[1] * 1e3 for _ in range(200)]
+        found[f"{name}, median"], found[f"{name}, least"] = statistics.median(spent), min(spent)
+    return found
+
+
+# ---- judging ----
+
+def targets(rows: list[Row], bars: int) -> list[Target]:
+    """The targets that these rows speak of."""
+    found = []
+    for mine in (row for row in rows if row.engine == MINE):
+        size = len(mine.case.params), len(mine.case.bars)
+        peers = {row.engine: row for row in rows
+                 if row.case.strategy is mine.case.strategy and len(row.case.bars) == size[1]
+                 and (len(row.case.params) == size[0] or row.engine == BACKTESTING)}
+        what = f"{mine.case.strategy.name}, {size[0]:,} x {size[1]:,}"
+        most = MOST_OF_C.get(size[0]) if size[1] == bars else MOST_OF_C_IN_A_YEAR
+        if C_LOOP in peers and most is not None:
+            found.append(at_most(f"{what}: time / C loop", ratio(mine, peers[C_LOOP], max), most))
+        rivals = [row for name, row in peers.items() if name.startswith(VECTORBT)]
+        if rivals and size[0] in LEAST_OF_VECTORBT:
+            faster = min(rivals, key=lambda row: row.cpu_ns)
+            found.append(at_least(f"{what}: {faster.engine}, the faster one, / sweep", ratio(faster, mine, min),
+                                  LEAST_OF_VECTORBT[size[0]]))
+        if BACKTESTING in peers:
+            found.append(at_least(f"{what}: backtesting.py / sweep", ratio(peers[BACKTESTING], mine, min),
+                                  LEAST_OF_BACKTESTING))
+    return found
+
+
+def ratio(one: Row, other: Row, worse: Callable[[float, float], float]) -> float:
+    return worse(one.cpu_ns / other.cpu_ns, one.wall_ns / other.wall_ns)
+
+
+def at_most(name: str, measured: float, limit: float) -> Target:
+    return Target(name, f"<= {limit:g}", f"{measured:.2f}", measured <= limit)
+
+
+def at_least(name: str, measured: float, limit: float) -> Target:
+    return Target(name, f">= {limit:,.0f}", f"{measured:,.1f}", measured >= limit)
+
+
+def print_rows(rows: list[Row]) -> None:
+    names = ("case", "simulations x bars", "engine", "ns per bar and simulation", "time / daybook", "by the wall clock",
+             "parity")
+    print("| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|")
+    for row in rows:
+        if row.engine == MINE:
+            mine = row
+        size = f"{len(mine.case.params):,} x {len(row.case.bars):,}"
+        cells = (row.case.strategy.name, size, row.engine, f"{row.cpu_ns:.2f}", figure(row.cpu_ns / mine.cpu_ns),
+                 figure(row.wall_ns / mine.wall_ns), row.parity)
+        print("| " + " | ".join(cells) + " |")
+
+
+def figure(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:,.1f}"
+
+
+def print_targets(found: list[Target]) -> bool:
+    print("\n| target | promised | measured | met |\n|---|---|---|---|")
+    for target in found:
+        print(f"| {target.name} | {target.promised} | {target.measured} | {'yes' if target.met else 'no'} |")
+    return all(target.met for target in found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sims", default="100,1000")
     parser.add_argument("--bars", type=int, default=10_080)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--peers", default="c,vectorbt,backtesting")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--peers", default="c,numba,rust,backtesting")
+    parser.add_argument("--no-year", action="store_true", help="leave the year of bars out")
     chosen = parser.parse_args()
     warnings.filterwarnings("ignore")
     peers, bars, rows = engines(chosen.peers.split(",")), seeded_bars(chosen.bars), []
     for strategy in (RSI, MA):
         for count in map(int, chosen.sims.split(",")):
-            rows += measure(Case(strategy, bars, parameter_sets(strategy, count)), peers, chosen.rounds)
-    print("| case | simulations | engine | ns per bar and simulation | time / daybook | by the wall clock | parity |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        cells = [row[key] for key in ("case", "simulations", "engine", "ns", "ratio", "wall", "parity")]
-        print("| " + " | ".join(cells) + " |")
-    if not target_met(rows, chosen.bars):
+            case = Case(strategy, bars, parameter_sets(strategy, count))
+            rows += measure(case, peers, chosen.rounds)
+            if count * chosen.bars >= 10_000_000:
+                rows.append(on_two_threads(case, chosen.rounds))
+    if not chosen.no_year and any(peer.name == C_LOOP for peer in peers):
+        year = seeded_bars(YEAR_BARS)
+        for strategy in (RSI, MA):
+            case = Case(strategy, year, parameter_sets(strategy, YEAR_SIMULATIONS), YEAR_COSTS)
+            rows += measure(case, [peer for peer in peers if peer.name == C_LOOP], chosen.rounds)
+    print_rows(rows)
+    single = single_run_ms(chosen.bars)
+    found = targets(rows, chosen.bars) + [
+        Target(f"one run of {chosen.bars:,} bars: {name}, ms", f"<= {MOST_SINGLE_MS:g}", f"{ms:.2f}",
+               ms <= MOST_SINGLE_MS) for name, ms in single.items() if name.endswith("median")]
+    if not print_targets(found):
         sys.exit(1)
 
 

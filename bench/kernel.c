@@ -74,10 +74,18 @@ static void simulate(long n, Tape m, double fee, const Job *job, const double *a
             realised += pnl; wins += pnl > 1e-12; trades++; side = 0;
         } else if (!side && equity == realised) continue;
         double value = side ? realised - paid + side * size * (m.close[t] - entry) : realised;
+        int ruined = value <= 0;
+        if (ruined && side) {
+            double fill = m.close[t] * (1 - side * m.side_cost[t]);
+            double pnl = side * size * (fill - entry) - fee * size * fill - paid;
+            realised += pnl; wins += pnl > 1e-12; trades++; side = 0;
+            value = realised;
+        }
         double change = value / equity - 1;
         equity = value; s1 += change; s2 += change * change;
         if (value > peak) peak = value;
         else if (value < peak * (1 - drawdown)) drawdown = 1 - value / peak;
+        if (ruined) break;
     }
     double mean = s1 / n, variance = (s2 - s1 * mean) / (n - 1);
     out[0] = realised - 1;
