@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from daybook.core.errors import UsageError
 from daybook.core.time import DAY_MS, day_start_ms, parse_day
 from daybook.rank.evidence import Evidence, EvidenceDay, extend_evidence, first_evidence_day
-from daybook.rank.forward_test import due_tests
+from daybook.rank.forward_test import ForwardTest, due_tests
 from daybook.rank.gates import GateRules, Verdict, verdict
-from daybook.rank.pool import EvidenceSummary
+from daybook.rank.pool import EvidenceSummary, PoolMember
 
 BIRTH = day_start_ms(parse_day("2023-06-14"))
 
@@ -42,6 +42,21 @@ def test_nothing_is_proven_from_screening():
     assert not judged.proven
     assert judged.forward_sharpe is None
     assert all(not gate.passed and gate.reason for gate in judged.gates)
+
+
+def test_neither_a_perfect_screening_score_nor_a_forged_test_promotes():
+    member = PoolMember(
+        kind="strategy", identity="a", structure_hash="s", name="a", spec={}, timeframe="5m", birth_day="2023-06-14",
+        birth_ms=BIRTH, origin="evolution", score=100.0,
+    )
+    nothing = Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms)
+    forged = ForwardTest(day="2023-06-15", kind="strategy", identity="a", name="a", birth_ms=BIRTH, forward_days=28,
+                         n=672, sharpe=99.0, p_value=0.0, level=0.05, rejected=True)
+    judged = verdict(nothing, trials=1, test=forged)
+    assert (judged.status, judged.proven) == ("screened", False)
+    assert verdict(record(np.random.default_rng(1), 27, drift=2.0), trials=1, test=forged).status == "collecting"
+    window = np.full(168, 0.01)
+    assert extend_evidence(nothing, "2023-06-14", window, 50)[0].days == (), "the window before birth is no evidence"
 
 
 def test_a_perfect_record_of_27_days_is_still_collecting():

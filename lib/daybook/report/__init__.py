@@ -33,6 +33,7 @@ from daybook.report.sections import (
     Trials,
 )
 from daybook.report.site import RunRow, write_index
+from daybook.report.tournament import ForwardRow, NullContest, Reading, RejectedRow, RobustnessRow, StateReturn
 from daybook.report.verdict import verdict
 from daybook.report.views import Chart, Html
 
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "Curve",
     "Focus",
+    "ForwardRow",
     "FrameStyle",
     "Gate",
     "Headline",
@@ -51,15 +53,20 @@ __all__ = [
     "Metric",
     "ModelRow",
     "Notice",
+    "NullContest",
     "PageFrame",
     "Parameter",
     "PoolChange",
     "QualityRow",
+    "Reading",
+    "RejectedRow",
     "ReportDocument",
     "ReportError",
+    "RobustnessRow",
     "RunFrame",
     "RunInfo",
     "RunRow",
+    "StateReturn",
     "StepTiming",
     "StrategyRow",
     "Trials",

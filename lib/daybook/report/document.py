@@ -25,6 +25,7 @@ from daybook.report.sections import (
     StrategyRow,
     Trials,
 )
+from daybook.report.tournament import ForwardRow, NullContest, Reading, RejectedRow, RobustnessRow
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("schemas") / "report-1.json"
@@ -48,6 +49,11 @@ class ReportDocument(Section):
     archive: tuple[ArchiveRow, ...] = ()
     focus: tuple[Focus, ...] = ()
     curves: tuple[Curve, ...] = ()
+    luck: tuple[Reading, ...] = ()
+    null_contests: tuple[NullContest, ...] = ()
+    robustness: tuple[RobustnessRow, ...] = ()
+    forward: tuple[ForwardRow, ...] = ()
+    rejected: tuple[RejectedRow, ...] = ()
     timings: tuple[StepTiming, ...] = ()
 
 

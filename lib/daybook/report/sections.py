@@ -225,7 +225,10 @@ class ModelRow(Row):
 
 
 class Trials(Section):
-    """How often anything was tried, and what the best of so many would show by luck alone."""
+    """How often anything was tried, and what the best of so many would show by luck alone.
+
+    effective: today's trials, with related ones counted once.
+    """
 
     today: int
     ever: int

@@ -38,11 +38,13 @@ from daybook.report.table_cells import (
     tone_of,
     unit_cell,
 )
+from daybook.report.tournament_tables import forward, null_contests, readings, rejected, robustness
 from daybook.report.views import Html, render
 
 __all__ = [
-    "archive", "changes", "data_quality", "ensembles", "focus", "frame", "gates", "models", "parameters", "said",
-    "strategies", "strategy_cards", "timings", "trials", "warnings",
+    "archive", "changes", "data_quality", "ensembles", "focus", "forward", "frame", "gates", "models", "null_contests",
+    "parameters", "readings", "rejected", "robustness", "said", "strategies", "strategy_cards", "timings", "trials",
+    "warnings",
 ]
 
 _POOL = (
@@ -168,7 +170,7 @@ def trials(value: Trials, *, caption: str = "Trials: how often luck was tempted"
     rows += [[Cell(name), Cell(formats.count(number)), Cell("evaluations", tone="muted"), Cell("")]
              for name, number in sums]
     if value.effective is not None:
-        rows.append([Cell("ever, if related trials count once"), Cell(formats.count(value.effective)),
+        rows.append([Cell("today, if related trials count once"), Cell(formats.count(value.effective)),
                      Cell("evaluations", tone="muted"), Cell("")])
     kinds = ", ".join(f"{kind} {formats.count(number)}" for kind, number in sorted(value.by_kind.items()))
     note = f"Every evaluation of anything counts for ever. By kind: {kinds}." if kinds else ""

@@ -11,6 +11,8 @@ import pandas as pd
 
 from daybook.core.seeds import generator
 from daybook.pipeline.day import Day
+from daybook.pipeline.effective import EffectiveTrials, effective_trials_of
+from daybook.pipeline.null_contestants import NullContestant, count_nulls
 from daybook.pipeline.screening import (
     Screened,
     best_by_strategy,
@@ -20,16 +22,28 @@ from daybook.pipeline.screening import (
     screen,
     totals,
 )
+from daybook.pipeline.steps.contest import null_contests, null_frame, todays_nulls
 from daybook.pipeline.steps.design import design_window
+from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
+from daybook.pipeline.steps.stress import stressed_candidates
 from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
-from daybook.report import Headline, Metric
+from daybook.report import Headline, Metric, NullContest, Reading, RobustnessRow
 from daybook.strategy import Strategy, parse_spec
+
+COUNTED_STEPS = ("00_score", "10_design", "20_backtest")
+"""Steps whose trials are there when this one counts; 30_train may run beside it."""
+TOURNAMENT = ("luck", "null_contests", "robustness")
+"""Sections of the report that this step writes."""
 
 
 @dataclass(frozen=True)
 class BacktestStep:
-    """What the page shows: candidates (one row each, tuned and validated), the sweep behind them, trial Sharpes."""
+    """What the page shows.
+
+    candidates: one row each, tuned and validated. sweep, by_market: the simulations behind them. luck: figures on how
+    much of it chance explains. null_contests: how far nulls came. robustness: one row a candidate.
+    """
 
     headline: Headline
     candidates: pd.DataFrame
@@ -38,6 +52,9 @@ class BacktestStep:
     trial_sharpes: np.ndarray[Any, Any]
     expected_maximum: float | None
     best_sharpe: float | None
+    luck: tuple[Reading, ...]
+    null_contests: tuple[NullContest, ...]
+    robustness: tuple[RobustnessRow, ...]
     figures: dict[str, Any]
 
 
@@ -52,13 +69,21 @@ def backtest_candidates(day: Day) -> BacktestStep:
     strategies = [parse_spec(entry["spec"]) for entry in listed]
     draws = {s.identity: parameter_draws(s, day.settings.tuning_draws, _rng(day, s)) for s in strategies}
     tuned = screen(day, strategies, design_window(day), params=draws)
-    count_trials(ledger, day, "tuning", "tuner", tuned, design_window(day))
+    lineage = {entry["identity"]: entry["parents"] for entry in listed}
+    count_trials(ledger, day, "tuning", "tuner", tuned, design_window(day), parents=lineage)
     chosen = {identity: frozen(found) for identity, found in best_by_strategy(tuned).items()}
     validated = screen(day, _distinct(chosen.values()), day.window)
-    count_trials(ledger, day, "validation", "tuner", validated, day.window)
+    tuned_from = {strategy.identity: [identity] for identity, strategy in chosen.items()}
+    count_trials(ledger, day, "validation", "tuner", validated, day.window, parents=tuned_from)
     members = _members(listed, chosen, best_by_strategy(validated), day)
-    _write(day, ledger, members, validated)
-    return _step(day, ledger, tuned, validated, members)
+    nulls = todays_nulls(day, members)
+    count_nulls(ledger, day, nulls)
+    ledger.write(day.artefacts)
+    counts = effective_trials_of(day.artefacts.parent, COUNTED_STEPS)
+    ever = day.state.trials.ever + counts.trials
+    step = _step(day, tuned, validated, members, tried(members, tuned, validated, counts, ever), nulls)
+    _write(day, members, validated, step, counts, nulls)
+    return step
 
 
 def _rng(day: Day, strategy: Strategy) -> np.random.Generator:
@@ -94,15 +119,19 @@ def pool_member(strategy: Strategy, entry: Mapping[str, Any], result: ScoreResul
 
 
 def _write(
-    day: Day, ledger: TrialLedger, members: list[tuple[PoolMember, Screened]], validated: list[Screened]
+    day: Day, members: list[tuple[PoolMember, Screened]], validated: list[Screened], step: BacktestStep,
+    counts: EffectiveTrials, nulls: list[NullContestant],
 ) -> None:
-    ledger.write(day.artefacts)
     day.write("members", [member.model_dump(mode="json") for member, _ in members])
     day.write("scores", {member.identity: found.result.model_dump(mode="json") for member, found in members})
     day.write("scorecards", candidate_frame(members))
     day.write("blocks", block_frame(day, [(member.identity, found) for member, found in members]))
     nothing = pd.DataFrame({"identity": pd.Series(dtype="str")})
     day.write("sweep", pd.concat([found.rows for found in validated] or [nothing], ignore_index=True))
+    day.write("nulls", null_frame(nulls))
+    day.write("trial_counts", counts.model_dump(mode="json"))
+    for name in TOURNAMENT:
+        day.write(name, [row.model_dump(mode="json") for row in getattr(step, name)])
 
 
 def candidate_frame(members: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
@@ -121,26 +150,29 @@ def candidate_frame(members: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
 
 
 def _step(
-    day: Day, ledger: TrialLedger, tuned: list[Screened], validated: list[Screened],
-    members: list[tuple[PoolMember, Screened]],
+    day: Day, tuned: list[Screened], validated: list[Screened], members: list[tuple[PoolMember, Screened]],
+    found: Tried, nulls: list[NullContestant],
 ) -> BacktestStep:
     candidates = candidate_frame(members)
     sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
-    ever = day.state.trials.ever + len(ledger)
     maximum = noise_best_sharpe(len(sharpes), validated[0].result.n_blocks) if len(sharpes) > 1 and validated else None
     best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
+    contests = null_contests(day, members, nulls)
+    stressed, everything = stressed_candidates(day, members)
+    day.write("robustness_full", everything)
     figures = {
         "candidates": len(candidates), "compared": len(sharpes),
         "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),
         "best_score": None if candidates.empty else _number(candidates["score"].max()),
-        "best_sharpe": _number(best), "expected_noise_maximum": _number(maximum), "trials": len(ledger),
-        "trials_ever": ever,
+        "best_sharpe": _number(best), "expected_noise_maximum": _number(maximum), "trials": found.counts.trials,
+        "trials_effective": round(found.counts.effective, 1), "trials_ever": found.ever,
+        "nulls": contests[0].nulls, "nulls_reached": contests[0].reached,
     }
-    headline = _headline(candidates, figures)
+    headline = _headline(candidates, figures, contests[0])
     return BacktestStep(
         headline=headline, candidates=candidates, sweep=_sweep_map(tuned), by_market=_by_market(validated),
-        trial_sharpes=sharpes, expected_maximum=maximum, best_sharpe=_number(best),
-        figures={"verdict": headline.verdict, **figures},
+        trial_sharpes=sharpes, expected_maximum=maximum, best_sharpe=_number(best), luck=luck_readings(day, found),
+        null_contests=contests, robustness=stressed, figures={"verdict": headline.verdict, **figures},
     )
 
 
@@ -171,7 +203,7 @@ def _by_market(validated: list[Screened]) -> pd.DataFrame:
     ).reset_index()
 
 
-def _headline(candidates: pd.DataFrame, figures: dict[str, Any]) -> Headline:
+def _headline(candidates: pd.DataFrame, figures: dict[str, Any], nulls: NullContest) -> Headline:
     best = figures["best_sharpe"]
     maximum = figures["expected_noise_maximum"]
     if candidates.empty:
@@ -180,17 +212,18 @@ def _headline(candidates: pd.DataFrame, figures: dict[str, Any]) -> Headline:
         text = f"{len(candidates)} candidates were tested; they traded too little for a comparison with luck."
     elif best <= maximum:
         text = (f"Luck alone explains the best of {len(candidates)} candidates: its Sharpe ratio is {best:.1f}, and "
-                f"the best of today's {figures['compared']:,} trials would show {maximum:.1f} if all were worthless.")
+                f"the best of {figures['compared']:,} worthless results would show {maximum:.1f}.")
     else:
         text = (f"The best of {len(candidates)} candidates has a Sharpe ratio of {best:.1f}, above the {maximum:.1f} "
-                f"that the best of {figures['compared']:,} worthless trials would show. It is screened, not proven.")
+                f"that the best of {figures['compared']:,} worthless results would show. It is screened, not proven.")
     metrics = (
         Metric(name="best Sharpe ratio on unseen bars", value=best, n=len(candidates), n_unit="candidates",
                unit="annualised", baseline=maximum, baseline_name="luck alone",
                reason="no candidate has enough trades"),
         Metric(name="best score, 50 = even odds", value=figures["best_score"], unit="score", n=len(candidates),
                n_unit="candidates", reason="no candidate has enough trades"),
-        Metric(name="simulations today", value=figures["simulations"]),
-        Metric(name="trials ever", value=figures["trials_ever"]),
+        Metric(name=f"nulls among the first {nulls.places}", value=nulls.reached, n=nulls.nulls,
+               n_unit="that know nothing", baseline=nulls.expected, baseline_name="by chance", better="lower"),
+        Metric(name="trials ever", value=figures["trials_ever"], n=figures["trials"], n_unit="today"),
     )
     return Headline(verdict=text, tone="neutral", figures=metrics)

@@ -11,10 +11,13 @@ import pandas as pd
 from daybook.core.settings import PARAMETERS, parameter_unit
 from daybook.models import ModelScorecard
 from daybook.pipeline.day import Day
+from daybook.pipeline.effective import EffectiveTrials
 from daybook.pipeline.lost import lost_notices
+from daybook.pipeline.steps.backtest import TOURNAMENT
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.pipeline.steps.findings import cost_warnings, headline, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
+from daybook.pipeline.steps.records import POOL_NAMES, forward_rows, rejected_rows
 from daybook.pipeline.steps.train import model_row
 from daybook.rank import PoolMember, ScoreResult, noise_best_sharpe
 from daybook.report import (
@@ -32,9 +35,8 @@ from daybook.report import (
     StrategyRow,
     Trials,
 )
+from daybook.report.tournament import PoolName
 
-PoolName = Literal["strategies", "models", "ensembles"]
-POOL_NAMES: dict[str, PoolName] = {"strategy": "strategies", "model": "models", "ensemble": "ensembles"}
 TOP_CURVES = 5
 _EXPRESSIONS = ("long_entry", "long_exit", "short_entry", "short_exit", "stop_loss", "take_profit", "max_holding")
 
@@ -45,7 +47,7 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
     models = _model_rows(day, ranking, "model")
     ensembles = _model_rows(day, ranking, "ensemble")
     quality = tuple(QualityRow.model_validate(row) for row in day.read_json("00_score", "quality"))
-    trials = _trials(ranking, strategies)
+    trials = _trials(day, ranking, strategies)
     return ReportDocument(
         run=run_info(day),
         headline=headline(day, ranking, strategies, trials),
@@ -59,6 +61,9 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
         archive=_archive(ranking),
         focus=questions(strategies, quality, models),
         curves=_curves(day, ranking),
+        forward=forward_rows(day, ranking),
+        rejected=rejected_rows(ranking),
+        **{name: tuple(day.read_json("20_backtest", name)) for name in TOURNAMENT},
     )
 
 
@@ -175,14 +180,16 @@ def _archive(ranking: Ranking) -> tuple[ArchiveRow, ...]:
     )
 
 
-def _trials(ranking: Ranking, strategies: tuple[StrategyRow, ...]) -> Trials:
+def _trials(day: Day, ranking: Ranking, strategies: tuple[StrategyRow, ...]) -> Trials:
     """The best score beside what the best of as many worthless trials would show."""
     blocks = [row.n_blocks for row in strategies if row.n_blocks]
     known = [row.sharpe for row in strategies if row.sharpe is not None]
     ever = max(1, ranking.trials.ever)
     maximum = noise_best_sharpe(ever, max(blocks)) if blocks else None
+    counted = EffectiveTrials.model_validate(day.read_json("20_backtest", "trial_counts"))
     return Trials(
         today=ranking.trials.today, ever=ranking.trials.ever, by_kind=ranking.trials.by_kind,
+        effective=round(counted.with_others(ranking.trials.today).effective, 1),
         expected_noise_maximum=Metric(name="expected of luck alone", value=maximum, unit="annualised",
                                       n=ever, n_unit="trials", reason="nothing has a defined Sharpe ratio yet"),
         best=Metric(name="best Sharpe in the pool", value=max(known) if known else None, unit="annualised",

@@ -1,0 +1,59 @@
+"""Forward records and refusals, as the report tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daybook.pipeline.day import Day
+from daybook.pipeline.steps.rank import Ranking
+from daybook.rank import FORWARD_DAYS, Evidence, Kind, PoolMember, Verdict
+from daybook.rank.confidence_sequence import confidence_sequence
+from daybook.report import ForwardRow, RejectedRow
+from daybook.report.tournament import PoolName
+
+POOL_NAMES: Mapping[Kind, PoolName] = {"strategy": "strategies", "model": "models", "ensemble": "ensembles"}
+
+
+def forward_rows(day: Day, ranking: Ranking) -> tuple[ForwardRow, ...]:
+    """One row a member of today's pools, kind by kind in the order of rank."""
+    return tuple(
+        _row(member, ranking.evidence[member.identity], ranking.verdicts[member.identity])
+        for kind, update in ranking.updates.items() for member in update.pool.members
+    )
+
+
+def _row(member: PoolMember, record: Evidence, judged: Verdict) -> ForwardRow:
+    test = judged.test
+    reasons = {}
+    if judged.forward_sharpe is None:
+        reasons["sharpe"] = "no day after its birth yet" if not record.days else "the record never moved"
+        reasons["track_record_days"] = reasons["sharpe"]
+    elif judged.days_to_proof is None:
+        reasons["track_record_days"] = "its Sharpe ratio is not above zero, so that no length would prove it"
+    if test is None:
+        reasons["p_value"] = f"tested once, at {FORWARD_DAYS} forward days"
+    return ForwardRow(
+        pool=POOL_NAMES[member.kind], rank=member.rank, name=member.name, identity=member.identity,
+        birth=member.birth_day, forward_days=len(record.days), needed_days=FORWARD_DAYS, trades=record.trades,
+        n_blocks=record.blocks.size, sharpe=judged.forward_sharpe, interval=judged.forward_interval,
+        nightly=confidence_sequence(record.daily_returns).interval, track_record_days=judged.days_to_proof,
+        tested=None if test is None else test.day, p_value=None if test is None else test.p_value,
+        level=None if test is None else test.level, proven=judged.proven, verdict=_said(judged), reasons=reasons,
+    )
+
+
+def _said(judged: Verdict) -> str:
+    if judged.proven:
+        return "proven at every gate"
+    if judged.test is None:
+        left = FORWARD_DAYS - judged.forward_days
+        return f"{left} days to its one test" if left > 0 else "its test is due"
+    return "a discovery, another gate is shut" if judged.test.rejected else "tested, no discovery"
+
+
+def rejected_rows(ranking: Ranking) -> tuple[RejectedRow, ...]:
+    """Candidates that did not enter, kind by kind, best first."""
+    return tuple(
+        RejectedRow(pool=POOL_NAMES[kind], identity=one.identity, name=one.name, score=one.score, reason=one.reason)
+        for kind, update in ranking.updates.items() for one in update.rejected
+    )
