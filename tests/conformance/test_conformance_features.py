@@ -13,6 +13,7 @@ import pytest
 
 from daybook.core.hashing import hash_arrays
 from daybook.features import Feature, as_of, catalog, compute, compute_panel
+from daybook.features.causality import corrupted, first_leak
 from daybook.features.cross import leader_return
 from daybook.features.feature import INPUTS, UNITS
 from daybook.features.filter_kernel import filtered_probability
@@ -172,13 +173,6 @@ def check_future(feature: Feature, bars: Bars) -> None:
         np.testing.assert_array_equal(values[:cut], whole[:cut], err_msg=f"cut at {cut}")
 
 
-def corrupted(bars: Bars, after: int) -> Bars:
-    """Nonsense in every bar that opens at this time or later."""
-    noise = np.exp(np.random.default_rng(1).normal(0.0, 0.5, len(bars)))
-    noise[bars.open_time < after] = 1.0
-    return replace(bars, **{field: getattr(bars, field) * noise for field in FIELDS})
-
-
 def check_warmup(feature: Feature, bars: Bars) -> None:
     """NaN before the warm-up ends, defined from there on; bars must move and trade."""
     undefined = np.isnan(feature.values(bars))
@@ -268,8 +262,15 @@ def check_deterministic(feature: Feature, bars: Bars) -> None:
     np.testing.assert_array_equal(feature.values(bars), feature.values(replace(bars)))
 
 
+def check_leak(feature: Feature, bars: Bars) -> None:
+    """The check that the day itself trusts (its canaries are caught by it) finds no look into the future."""
+    leak = first_leak(feature.values, bars, (max(feature.warmup, 30) + 2, len(bars) // 2, len(bars) - 1))
+    assert leak is None, leak.text if leak else ""
+
+
 Check = Callable[[Feature, Bars], None]
-ON_ALL_BARS: tuple[Check, ...] = (check_prefixes, check_future, check_finite, check_unmutated, check_deterministic)
+ON_ALL_BARS: tuple[Check, ...] = (
+    check_prefixes, check_future, check_leak, check_finite, check_unmutated, check_deterministic)
 ON_MOVING_BARS: tuple[Check, ...] = (check_warmup, check_starts, check_inputs, check_scale)
 
 
@@ -424,9 +425,14 @@ def of(name: str) -> Feature:
 MUTANTS: list[tuple[Check, Feature]] = [
     (check_prefixes, mutant(shifted_back)),
     (check_future, mutant(shifted_back)),
+    (check_leak, mutant(shifted_back)),
     (check_warmup, mutant(shifted_back)),
     (check_prefixes, mutant(centred)),
     (check_future, mutant(centred)),
+    (check_leak, mutant(centred)),
+    (check_leak, mutant(scaled_by_the_whole, warmup=1)),
+    (check_leak, mutant(last_value_of_the_sample)),
+    (check_leak, mutant(smoothed_regime, warmup=481, recursive=True)),
     (check_prefixes, mutant(scaled_by_the_whole, warmup=1)),
     (check_future, mutant(scaled_by_the_whole, warmup=1)),
     (check_starts, mutant(scaled_by_the_whole, warmup=1)),

@@ -77,7 +77,8 @@ class Verdict(BaseModel):
 
 
 def verdict(
-    evidence: Evidence, trials: int, rules: GateRules | None = None, test: ForwardTest | None = None
+    evidence: Evidence, trials: int, rules: GateRules | None = None, test: ForwardTest | None = None,
+    also: tuple[GateResult, ...] = (),
 ) -> Verdict:
     """What may be said of a forward record when `trials` evaluations were ever made.
 
@@ -85,7 +86,8 @@ def verdict(
     test of it, made once at rules.min_forward_days days at the level that LORD++ allowed. Beside it stand at least
     rules.min_trades trades, and the deflated Sharpe ratio of the whole record with null variance 1/(n - 1) and every
     trial ever counted above rules.dsr. On noise nothing passes.
-    trials: >= 1. Raises UsageError otherwise, and for a test of something else.
+    trials: >= 1. also: further gates of this day, which must pass too. Raises UsageError for fewer trials and for a
+    test of something else.
     """
     if trials < 1:
         raise UsageError(f"trials: found {trials}; what is judged was evaluated at least once.")
@@ -95,7 +97,7 @@ def verdict(
     days = len(evidence.days)
     found = moments(evidence.blocks)
     gates = (_days_gate(days, rules), _trades_gate(evidence.trades, rules), _dsr_gate(evidence, trials, rules),
-             _test_gate(evidence, test, rules))
+             _test_gate(evidence, test, rules), *also)
     status: Status = "screened" if days == 0 else "collecting" if days < rules.min_forward_days else "unproven"
     if status == "unproven" and all(gate.passed for gate in gates):
         status = "proven"

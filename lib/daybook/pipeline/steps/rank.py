@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from daybook.pipeline.canaries import read_canaries
 from daybook.pipeline.day import Day
 from daybook.pipeline.manifest import STEPS
 from daybook.rank import (
     Evidence,
     EvidenceSummary,
     ForwardTest,
+    GateResult,
     Kind,
     Pool,
     PoolMember,
@@ -35,7 +37,8 @@ class Ranking:
     """Today's pools and all they rest on.
 
     updates: kind -> what happened to that pool. results: identity -> today's score. evidence: forward records of all
-    members, new ones empty. trials: today's, ever, by kind. tests, earlier: forward tests made today and before.
+    members, new ones empty. trials: today's, ever, by kind. tests, earlier: forward tests made today and before. also:
+    gates of the day that stand beside those of a record, none unless a canary failed.
     """
 
     updates: dict[Kind, PoolUpdate]
@@ -44,12 +47,13 @@ class Ranking:
     trials: TrialCounts
     tests: tuple[ForwardTest, ...] = ()
     earlier: tuple[ForwardTest, ...] = ()
+    also: tuple[GateResult, ...] = ()
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """Identity -> what may be called proven, with every trial ever charged."""
         tested = {test.born: test for test in (*self.earlier, *self.tests)}
-        return {identity: _judged(record, self.trials, tested) for identity, record in self.evidence.items()}
+        return {identity: _judged(record, self.trials, tested, self.also) for identity, record in self.evidence.items()}
 
     def pool(self, kind: Kind) -> Pool:
         """Today's snapshot of a kind."""
@@ -67,8 +71,9 @@ def rank_pools(day: Day) -> Ranking:
     names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
     tests = due_tests(day.sealed.day, known.values(), names, day.state.tests)
     tested = {test.born: test for test in (*day.state.tests, *tests)}
+    also = read_canaries(day).gates
     summaries = {
-        identity: EvidenceSummary.of(_judged(record, trials, tested)) for identity, record in known.items()
+        identity: EvidenceSummary.of(_judged(record, trials, tested, also)) for identity, record in known.items()
     }
     rules = PoolRules(margin=day.settings.replace_margin)
     updates: dict[Kind, PoolUpdate] = {
@@ -82,13 +87,14 @@ def rank_pools(day: Day) -> Ranking:
         or Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms)
         for member in members
     }
-    return Ranking(updates, results, evidence, trials, tests, day.state.tests)
+    return Ranking(updates, results, evidence, trials, tests, day.state.tests, also)
 
 
 def _judged(
-    record: Evidence, trials: TrialCounts, tested: Mapping[tuple[Kind, str, int], ForwardTest]
+    record: Evidence, trials: TrialCounts, tested: Mapping[tuple[Kind, str, int], ForwardTest],
+    also: tuple[GateResult, ...],
 ) -> Verdict:
-    return verdict(record, max(1, trials.ever), test=tested.get(record.born))
+    return verdict(record, max(1, trials.ever), test=tested.get(record.born), also=also)
 
 
 def _results(day: Day) -> dict[str, ScoreResult]:

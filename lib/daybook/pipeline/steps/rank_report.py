@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from daybook.pipeline.canaries import read_canaries, reddened
 from daybook.pipeline.day import Day
 from daybook.pipeline.steps.document import report_document
 from daybook.pipeline.steps.rank import Ranking, outcome, rank_pools
@@ -27,7 +28,7 @@ class ReportStep:
 def rank_and_report(day: Day) -> ReportStep:
     """Rank the day, write its pools, its outcome for the store, and the report without wall times."""
     ranking = rank_pools(day)
-    report = report_document(day, ranking)
+    report = reddened(report_document(day, ranking), read_canaries(day))
     for kind, update in ranking.updates.items():
         day.write(f"pool_{kind}", update.pool.model_dump(mode="json"))
     day.write("outcome", outcome(day, ranking))

@@ -11,6 +11,7 @@ import pandas as pd
 
 from daybook.core.time import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, Window, utc_text
 from daybook.features import FeatureStore
+from daybook.pipeline.canaries import run_canaries
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
 from daybook.pipeline.steps.forward import ForwardModel, forward_models
@@ -35,12 +36,14 @@ class ScoreStep:
     completeness: pd.DataFrame
     features: pd.DataFrame
     underperformers: pd.DataFrame
+    canaries: pd.DataFrame
     figures: dict[str, Any]
 
 
 def score_pools(day: Day) -> ScoreStep:
-    """Bring the feature store up to date, score every member of yesterday's pools, and extend their evidence."""
+    """Try the guards, bring the feature store up to date, score yesterday's pools, and extend their evidence."""
     ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    canaries = run_canaries(day)
     features = _refresh_features(day)
     scored = _score_strategies(day, ledger)
     forward = forward_models(day, ledger)
@@ -56,8 +59,9 @@ def score_pools(day: Day) -> ScoreStep:
         "forward_days_longest": max((len(record.days) for record in evidence), default=0),
         "completeness": min(row.bars / row.expected for row in quality),
         "trials": len(ledger),
+        "canaries_failed": len(canaries.failed),
     }
-    headline = _headline(day, strategies, figures, quality)
+    headline = canaries.headline(_headline(day, strategies, figures, quality))
     return ScoreStep(
         headline=headline,
         strategies=strategies,
@@ -67,6 +71,7 @@ def score_pools(day: Day) -> ScoreStep:
         completeness=hourly_completeness(day),
         features=features,
         underperformers=under,
+        canaries=canaries.frame(),
         figures={"verdict": headline.verdict, **figures},
     )
 

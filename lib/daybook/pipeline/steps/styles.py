@@ -31,6 +31,11 @@ EVIDENCE_STYLE = FrameStyle(
              "note": "prose"},
     reasons={"forward_return": "no full day since its birth", "return_24h": "not simulated"},
 )
+CANARY_STYLE = FrameStyle(
+    labels={"name": "canary", "injected": "what was planted", "expected": "what the guard must do",
+            "found": "what it did", "ok": "outcome"},
+    formats={"injected": "prose", "expected": "prose", "found": "prose"},
+)
 DESIGN_STYLE = FrameStyle(
     units={"fitness": "score less complexity", "score": "0–100, fitted", "complexity": "parts", "parents": "n",
            "designs": "n"},
