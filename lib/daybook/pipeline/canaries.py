@@ -188,13 +188,16 @@ def _caught(leaking: Callable[[Bars], Any], sound: Callable[[Bars], Any]) -> Out
 
 def _planted_edge() -> Outcome:
     best, judged = _tournament("planted")
-    found = f"{best.name} came first; {judged.text}"
-    return best.name == EDGE["name"] and judged.proven, found
+    return best.name == EDGE["name"] and judged.proven, _told(best, judged)
 
 
 def _no_edge() -> Outcome:
     best, judged = _tournament("noise")
-    return not judged.proven, f"{best.name} came first; {judged.text}"
+    return not judged.proven, _told(best, judged)
+
+
+def _told(best: Strategy, judged: Verdict) -> str:
+    return f"{best.name} came first and is {judged.status}, a Sharpe ratio of {judged.forward_sharpe or 0.0:.1f} a year"
 
 
 def _tournament(mode: str) -> tuple[Strategy, Verdict]:
