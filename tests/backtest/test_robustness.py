@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from backtest_tapes import FREE, LE, LX, MA_SPEC, RSI_SPEC, bar_window, bits_of, flat_bars, walk_bars
+from backtest_tapes import FREE, LE, LX, MA_SPEC, RSI_SPEC, bits_of, flat_bars, walk_bars
 
-from daybook.backtest import BlockFigures, Simulation, block_returns, replay, replay_bits
+from daybook.backtest import BlockFigures, Conditions, Simulation, block_returns, replay, replay_bits
+from daybook.backtest.conditions import PLAIN
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.market_states import HourStates
 from daybook.backtest.neighbourhood import Neighbour, judged, neighbour_values
@@ -18,7 +19,6 @@ from daybook.backtest.robustness import (
     Robustness,
     capacity,
     correlation,
-    delayed,
     robustness,
     stressed_costs,
 )
@@ -28,7 +28,8 @@ from daybook.execution import Cell, Costs, ExecutionMetrics, MarketMetrics, Meas
 from daybook.execution.states import SESSIONS, UNKNOWN, VOLATILITIES, session_codes
 from daybook.market import synthetic_bars
 from daybook.market.bars import Bars
-from daybook.strategy import ParameterRange, parse_spec, signal_bits
+from daybook.market.funding import FundingRates
+from daybook.strategy import ParameterRange, parse_spec
 
 START_MS = day_start_ms(parse_day("2026-03-09"))
 WINDOW = Window(START_MS, START_MS + 7 * DAY_MS)
@@ -63,8 +64,9 @@ def figures_of(simulations: list[Simulation]) -> BlockFigures:
                            sum(one.metrics.trades for one in simulations))
 
 
-def replays(candidate: Candidate, costs: Costs = COSTS) -> list[Simulation]:
-    return [replay(candidate.strategy, bars, candidate.params, costs, WINDOW) for bars in candidate.bars]
+def replays(candidate: Candidate, costs: Costs = COSTS, conditions: Conditions = PLAIN) -> list[Simulation]:
+    return [replay(candidate.strategy, bars, candidate.params, costs, WINDOW, conditions=conditions)
+            for bars in candidate.bars]
 
 
 def test_the_base_is_the_plain_simulation_and_dearer_costs_are_simulated_anew(
@@ -96,20 +98,23 @@ def test_states_add_up_to_the_whole(found: Robustness) -> None:
     assert list(found.volatility) == list(VOLATILITIES)
 
 
-def test_a_delay_fills_one_bar_later_and_takes_nothing_in_from_before_the_window() -> None:
-    bars = flat_bars([100.0, 101.0, 102.0, 103.0, 104.0, 105.0])
-    window = bar_window(bars, 1, 6)
-    bits = delayed(bits_of(LE, LE, 0, LX, 0, 0), bars, window)
-    assert bits.tolist() == [0, 0, LE, 0, LX, 0]
-    trade = replay_bits(bits, bars, None, FREE, window).trades.iloc[0]
-    assert (trade["entry_price"], trade["exit_price"]) == (103.0, 105.0)
+def test_the_delayed_row_fills_one_bar_later_than_the_candidate_does(planted: Candidate, found: Robustness) -> None:
+    assert found.stressed["one bar later"] == figures_of(replays(planted, conditions=Conditions(latency_bars=1)))
+    slow = robustness(replace(planted, conditions=Conditions(latency_bars=1)), draws=3)
+    assert slow.base == found.stressed["one bar later"]
+    assert slow.stressed["one bar later"] == figures_of(replays(planted, conditions=Conditions(latency_bars=2)))
 
 
-def test_the_delayed_row_is_the_delayed_simulation(planted: Candidate, found: Robustness) -> None:
-    late = [replay_bits(delayed(signal_bits(planted.strategy, bars), bars, WINDOW), bars, planted.strategy.stops(),
-                        COSTS, WINDOW) for bars in planted.bars]
-    assert found.stressed["one bar later"] == figures_of(late)
-    assert found.stressed["one bar later"] != found.base
+def test_funding_is_paid_in_every_row(planted: Candidate) -> None:
+    times = np.arange(START_MS - 3 * DAY_MS, WINDOW.end_ms, 8 * HOUR_MS)
+    paid = Conditions(funding=FundingRates(times, np.full(times.size, 0.001)))
+    one = replace(planted, bars=planted.bars[:1])
+    free, dear = (robustness(replace(one, conditions=conditions), draws=3) for conditions in (PLAIN, paid))
+    due = 0.001 * (times > WINDOW.start_ms).sum()
+    for name, hold in free.buy_and_hold.items():
+        assert dear.buy_and_hold[name].total_return == pytest.approx((hold.total_return or 0.0) - due, abs=due / 5)
+    assert dear.base == figures_of(replays(one, conditions=paid))
+    assert dear.random_rule != free.random_rule
 
 
 def test_neighbours_are_simulated_as_any_parameter_set_is(planted: Candidate, found: Robustness) -> None:

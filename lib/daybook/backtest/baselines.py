@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 
 from daybook.backtest.block_figures import BLOCK, BlockFigures, block_sharpe
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.kernel import BLOCK as WORD_BARS
-from daybook.backtest.kernel import LONG_ENTRY, METRICS, run_one
+from daybook.backtest.kernel import LONG_ENTRY, METRICS
 from daybook.backtest.nulls import Holdings, random_entry_bits
 from daybook.backtest.replay import Simulation
-from daybook.backtest.simulate import kernel_levels, new_record
-from daybook.backtest.tape import Sizing, window_tape
-from daybook.core.arrays import Floats
+from daybook.backtest.simulate import new_record, simulate_one
+from daybook.backtest.tape import WindowTape, window_tape
+from daybook.core.arrays import Bytes, Floats
 from daybook.core.errors import UsageError
 from daybook.core.seeds import generator
 from daybook.core.time import Window
 from daybook.execution import Costs
 from daybook.market.bars import Bars
+from daybook.strategy import Stops
 
 BASKET = "equal-weight basket"
 DRAWS = 100
@@ -53,7 +55,7 @@ class RandomRule:
 
 
 def buy_and_hold(
-    bars: Sequence[Bars], costs: Costs | None = None, window: Window | None = None
+    bars: Sequence[Bars], costs: Costs | None = None, window: Window | None = None, conditions: Conditions = PLAIN
 ) -> dict[str, BlockFigures]:
     """The figures of buying each market at the window's second bar and selling at its end, at cost.
 
@@ -64,10 +66,10 @@ def buy_and_hold(
     grid = _grid(bars, window)
     blocks = []
     for part in bars:
-        tape = window_tape(part, costs or Costs(), window)
+        tape = window_tape(part, costs or Costs(), window, conditions=conditions)
         bits = np.zeros((1, len(tape)), dtype=np.uint8)
         bits[0, 0] = LONG_ENTRY
-        blocks.append(simulated_blocks(bits, part, costs, window, grid)[0])
+        blocks.append(simulated_blocks(bits, tape, grid)[0])
     found = {part.name: BlockFigures.of(row, trades=1) for part, row in zip(bars, blocks, strict=True)}
     if len(bars) > 1:
         found[BASKET] = BlockFigures.of(np.mean(blocks, axis=0), trades=len(bars))
@@ -76,13 +78,14 @@ def buy_and_hold(
 
 def random_rule(
     simulations: Sequence[Simulation], bars: Sequence[Bars], costs: Costs | None = None, *,
-    draws: int = DRAWS, seed: int = 0,
+    draws: int = DRAWS, seed: int = 0, conditions: Conditions = PLAIN,
 ) -> RandomRule:
     """Place a strategy among `draws` random rules that hold the same sides for the same times on the same markets.
 
     simulations: the strategy on each of `bars` (equal capital) over one window, with any stops; the random rules have
-    none, since what the stops cut short is in the times. The draws of a market depend on seed and market alone: the
-    first ones stay when more are asked for. Raises UsageError for windows that differ or draws below 1.
+    none, since what the stops cut short is in the times, and always trade the initial capital's worth. The draws of a
+    market depend on seed and market alone: the first ones stay when more are asked for. Raises UsageError for windows
+    that differ or draws below 1.
     """
     _require_markets(bars)
     windows = {one.window for one in simulations}
@@ -101,7 +104,7 @@ def random_rule(
         held = Holdings.of(one)
         rng = generator(seed, "random rule", part.symbol, part.timeframe)
         bits = np.stack([random_entry_bits(held, rng) for _ in range(draws)])
-        total += simulated_blocks(bits, part, costs, window, grid)
+        total += simulated_blocks(bits, window_tape(part, costs or Costs(), window, conditions=conditions), grid)
     own = np.mean([one.block_returns(BLOCK) for one in simulations], axis=0)
     return _placed(own, total / len(bars), trades)
 
@@ -128,11 +131,8 @@ def percentile(values: Floats, value: float) -> float:
     return float((np.sum(values < value) + 0.5 * np.sum(values == value)) / values.size)
 
 
-def simulated_blocks(
-    bits: np.ndarray[Any, np.dtype[np.uint8]], bars: Bars, costs: Costs | None, window: Window | None, grid: BlockGrid
-) -> Floats:
+def simulated_blocks(bits: Bytes, tape: WindowTape, grid: BlockGrid) -> Floats:
     """(N, B) float64 change of equity per block for (N, T) bits of the window's bars, without stops."""
-    tape = window_tape(bars, costs or Costs(), window, Sizing())
     record, out = new_record(len(tape)), np.empty(len(METRICS))
     padded = np.zeros(-(-len(tape) // WORD_BARS) * WORD_BARS, dtype=np.uint8)
     changes = np.empty((len(bits), grid.count))
@@ -140,7 +140,7 @@ def simulated_blocks(
     times = tape.open_time[lasts]
     for row, given in enumerate(bits):
         padded[:len(tape)] = given
-        run_one(padded, tape.tape, tape.terms, kernel_levels(None), out, record)
+        simulate_one(padded, tape, Stops(), out, record)
         changes[row] = grid.changes(times, record[0][0, lasts])
     return changes
 

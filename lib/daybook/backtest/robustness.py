@@ -10,6 +10,7 @@ import numpy as np
 
 from daybook.backtest.baselines import DRAWS, RandomRule, buy_and_hold, random_rule
 from daybook.backtest.block_figures import BLOCK, BlockFigures, block_sharpe
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.market_states import HourStates, StateFigures, by_session, by_volatility
 from daybook.backtest.neighbourhood import Neighbour, Neighbourhood, judged, neighbour_values
@@ -43,6 +44,7 @@ class Candidate:
     window: Window
     params: Mapping[str, float] | None = None
     costs: Costs = field(default_factory=Costs)
+    conditions: Conditions = PLAIN
 
     def __post_init__(self) -> None:
         timeframes = sorted({part.timeframe for part in self.bars})
@@ -117,15 +119,15 @@ def robustness(
     bars, costs, window = candidate.bars, candidate.costs, candidate.window
     grid = BlockGrid.of(window, BLOCK)
     bits = [_signals(candidate, part) for part in bars]
-    simulations = [_simulated(candidate, part, own, costs) for part, own in zip(bars, bits, strict=True)]
+    simulations = _simulated(candidate, bits)
     blocks = np.stack([one.block_returns(BLOCK) for one in simulations])
     base = _figures(simulations)
     states, entries = HourStates.of(bars, grid), _entries(simulations, grid)
     return Robustness(
         base=base, stressed=_stressed(candidate, bits), neighbourhood=_neighbourhood(candidate, base),
         volatility=by_volatility(states, blocks, entries), session=by_session(states, blocks, entries),
-        without=_without(candidate, simulations), buy_and_hold=buy_and_hold(bars, costs, window),
-        random_rule=random_rule(simulations, bars, costs, draws=draws, seed=seed),
+        without=_without(candidate, simulations), buy_and_hold=buy_and_hold(bars, costs, window, candidate.conditions),
+        random_rule=random_rule(simulations, bars, costs, draws=draws, seed=seed, conditions=candidate.conditions),
         correlation=correlation(blocks.mean(axis=0), incumbents or {}), capacity=capacity(simulations, bars),
     )
 
@@ -138,8 +140,11 @@ def _signals(candidate: Candidate, bars: Bars) -> Bytes:
     return bits
 
 
-def _simulated(candidate: Candidate, bars: Bars, bits: Bytes, costs: Costs) -> Simulation:
-    return replay_bits(bits, bars, candidate.strategy.stops(candidate.params), costs, candidate.window)
+def _simulated(candidate: Candidate, bits: list[Bytes]) -> list[Simulation]:
+    """The candidate on each of its markets, by its costs and conditions."""
+    stops = candidate.strategy.stops(candidate.params)
+    return [replay_bits(own, part, stops, candidate.costs, candidate.window, conditions=candidate.conditions)
+            for part, own in zip(candidate.bars, bits, strict=True)]
 
 
 def _figures(simulations: list[Simulation]) -> BlockFigures:
@@ -167,25 +172,15 @@ def stressed_costs(costs: Costs) -> dict[str, Costs | str]:
 
 
 def _stressed(candidate: Candidate, bits: list[Bytes]) -> dict[str, BlockFigures]:
-    markets = list(zip(candidate.bars, bits, strict=True))
     found = {}
     for name, costs in stressed_costs(candidate.costs).items():
         if isinstance(costs, str):
             found[name] = BlockFigures.missing(costs)
         else:
-            found[name] = _figures([_simulated(candidate, part, own, costs) for part, own in markets])
-    found["one bar later"] = _figures(
-        [_simulated(candidate, part, delayed(own, part, candidate.window), candidate.costs) for part, own in markets])
+            found[name] = _figures(_simulated(replace(candidate, costs=costs), bits))
+    later = replace(candidate.conditions, latency_bars=candidate.conditions.latency_bars + 1)
+    found["one bar later"] = _figures(_simulated(replace(candidate, conditions=later), bits))
     return found
-
-
-def delayed(bits: Bytes, bars: Bars, window: Window) -> Bytes:
-    """The bits one bar later, so that every fill comes a bar late; those from before the window stay ignored."""
-    late = np.zeros_like(bits)
-    late[1:] = bits[:-1]
-    start = int(np.searchsorted(bars.open_time, window.start_ms))
-    late[:start + 1] = 0
-    return late
 
 
 def _neighbourhood(candidate: Candidate, base: BlockFigures) -> Neighbourhood:
@@ -195,7 +190,8 @@ def _neighbourhood(candidate: Candidate, base: BlockFigures) -> Neighbourhood:
     if not others:
         return judged(base.sharpe, base.total_return or 0.0, ())
     sets = [{**values, name: value} for name, value in others]
-    rows = block_returns(strategy, candidate.bars, sets, candidate.costs, candidate.window)
+    rows = block_returns(strategy, candidate.bars, sets, candidate.costs, candidate.window,
+                         conditions=candidate.conditions)
     portfolios = rows.reshape(len(candidate.bars), len(sets), -1).mean(axis=0)
     neighbours = tuple(Neighbour(name, value, block_sharpe(row), float(row.sum()))
                        for (name, value), row in zip(others, portfolios, strict=True))
