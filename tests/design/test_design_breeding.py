@@ -15,7 +15,7 @@ from daybook.design.mirror import MirrorError, mirrored
 from daybook.design.mutate import crossed, mutated, random_genome
 from daybook.design.sense import makes_sense
 from daybook.design.templates import seed_templates, template_genomes
-from daybook.design.words import family, rationale, said, slug
+from daybook.design.words import family, rationale, retold, said, slug
 from daybook.market.bars import Bars
 from daybook.strategy import ExpressionError, SignalPlan, Strategy, parse_expression, parse_spec, positions_from_bits
 from daybook.strategy.canonical import canonical, text
@@ -192,6 +192,8 @@ def test_words_say_what_a_spec_does() -> None:
                            "(surge) times the 240-bar mean of volume. Sells short on the mirror image.")
     assert "a longest holding of 15 bars" in told
     assert slug(strategy) == f"volume-follow-{strategy.identity[:4]}"
+    trailed = parse_spec({**strategy.canonical, "trailing_stop": 0.02, "break_even": 0.01})
+    assert "a trailing stop of 2 percent and a stop at the entry price after a move of 1 percent" in retold(trailed)
 
 
 @settings(max_examples=60, deadline=None)

@@ -119,7 +119,8 @@ def rationale(strategy: Strategy, genome: Genome) -> str:
         sentences.append(f"Sells short when {said(trees['short_entry'], ranges)}.")
     stops = [f"{label} {_stop(value, ranges)}" for label, value in
              (("a stop-loss of", spec.stop_loss), ("a take-profit of", spec.take_profit),
-              ("a longest holding of", spec.max_holding)) if value is not None]
+              ("a longest holding of", spec.max_holding), ("a trailing stop of", spec.trailing_stop),
+              ("a stop at the entry price after a move of", spec.break_even)) if value is not None]
     if stops:
         sentences.append(f"Also closed by {' and '.join(stops)}.")
     kind, way = family(strategy), flavour(strategy)

@@ -186,7 +186,8 @@ def design_card(day: Day, candidate: Candidate, rank: int) -> StrategyRow:
     """A candidate in words and expressions; its figures come in 20_backtest."""
     strategy = parse_spec(candidate.strategy.canonical)
     canonical = strategy.canonical
-    names = ("long_entry", "long_exit", "short_entry", "short_exit", "stop_loss", "take_profit", "max_holding")
+    names = ("long_entry", "long_exit", "short_entry", "short_exit", "stop_loss", "take_profit", "max_holding",
+             "trailing_stop", "break_even")
     return StrategyRow(
         rank=rank, name=strategy.name, identity=strategy.identity, timeframe=", ".join(strategy.timeframes),
         params=strategy.defaults, birth=day.sealed.day, rationale=candidate.rationale,

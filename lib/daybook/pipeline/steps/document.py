@@ -38,7 +38,8 @@ from daybook.report import (
 from daybook.report.tournament import PoolName
 
 TOP_CURVES = 5
-_EXPRESSIONS = ("long_entry", "long_exit", "short_entry", "short_exit", "stop_loss", "take_profit", "max_holding")
+_EXPRESSIONS = ("long_entry", "long_exit", "short_entry", "short_exit", "stop_loss", "take_profit", "max_holding",
+                "trailing_stop", "break_even")
 
 
 def report_document(day: Day, ranking: Ranking) -> ReportDocument:
