@@ -18,6 +18,7 @@ from daybook.pipeline.commands.candles_quality import candles_check, candles_rev
 from daybook.pipeline.commands.data import data_app
 from daybook.pipeline.commands.execution import execution_app
 from daybook.pipeline.commands.features import features_app
+from daybook.pipeline.commands.trials import trials_app
 from daybook.pipeline.folders import RunFolders
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -30,6 +31,7 @@ app.add_typer(strategies_app, name="strategies")
 app.add_typer(data_app, name="data")
 app.add_typer(execution_app, name="execution")
 app.add_typer(features_app, name="features")
+app.add_typer(trials_app, name="trials")
 
 Config = Annotated[Path | None, typer.Option("--config", help="settings file (TOML) instead of daybook.toml")]
 Runs = Annotated[Path | None, typer.Option("--runs", help="folder of the executed days")]

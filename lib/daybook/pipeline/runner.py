@@ -84,6 +84,7 @@ def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:
     failed (its run stays in `.staging` for --resume), and any other DaybookError before the first step.
     """
     from daybook.pipeline.begin import finished_run
+    from daybook.pipeline.ledger_check import require_whole_ledger
     from daybook.pipeline.pages import write_site
     from daybook.pipeline.publish import publish_missing
     from daybook.pipeline.tidy import sweep, tidy
@@ -92,6 +93,7 @@ def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:
     with runner_lock(request.settings.runs, request.settings.data):
         sweep(folders, request.settings.data)
         publish_missing(folders, request.settings.data)
+        require_whole_ledger(folders, request.settings.data)
         finished = finished_run(request, folders) if request.resume else None
         if finished is not None:
             write_site(folders)

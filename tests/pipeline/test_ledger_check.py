@@ -1,0 +1,98 @@
+"""A ledger that was rewritten is found out: by its chain, and by receipts that lie outside the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daybook.core.errors import DataError
+from daybook.core.files import write_json
+from daybook.core.store import Store
+from daybook.pipeline.commands.trials import trials_check
+from daybook.pipeline.folders import RunFolders
+from daybook.pipeline.ledger_check import check_ledger, require_whole_ledger
+from daybook.pipeline.publish import RECEIPT
+from daybook.rank import RunResult, TrialLedger, publish_run, store_schema
+from daybook.rank.ledger import chained, row_digests
+
+Change = Callable[[Any], Any]
+
+
+def published(tmp_path: Path, days: int = 5) -> tuple[RunFolders, Path]:
+    """Re-runs, which need no pools, on so many days, each with its receipt."""
+    folders, data = RunFolders(tmp_path / "runs"), tmp_path / "data"
+    for number in range(1, days + 1):
+        day = f"2026-01-{number:02d}"
+        ledger = TrialLedger(day, f"{day}/02", "20_backtest")
+        ledger.extend({
+            "kind": "sweep", "identity": [f"i{n}" for n in range(4)], "structure_hash": "s", "params": {},
+            "symbol": "BTCUSDT", "timeframe": "1m", "window_start": 0, "window_end": 1, "n_bars": 10, "birth": 0,
+            "author": "test", "data_hash": "d", "outcome": "ok", "sharpe": [1.0, 2.0, 3.0, 4.0],
+        })
+        result = RunResult(run_id=f"{day}/02", day=day, number=2, official=False, status="complete", seed=7,
+                           source="test", code_hash="c", data_hash="d", trials=(ledger.table(),))
+        receipts: list[Any] = []
+        Store(data, store_schema()).publish(
+            lambda connection, result=result, receipts=receipts: receipts.append(publish_run(connection, result)))
+        write_json(folders.finished(f"{day}/02") / RECEIPT, receipts[0].model_dump(mode="json"))
+    return folders, data
+
+
+def changed(data: Path, change: Change) -> None:
+    Store(data, store_schema()).publish(change)
+
+
+def test_a_ledger_as_published_is_whole(tmp_path: Path) -> None:
+    folders, data = published(tmp_path)
+    found = check_ledger(folders, data)
+    assert (found.runs, found.trials, found.receipts, found.problem) == (5, 20, 5, None)
+    assert check_ledger(folders, data, 3).runs == 3
+    require_whole_ledger(folders, data)
+    assert check_ledger(folders, tmp_path / "nothing").trials == 0
+
+
+def test_a_changed_trial_of_a_recent_run_stops_the_day(tmp_path: Path) -> None:
+    folders, data = published(tmp_path)
+    changed(data, lambda connection: connection.execute("UPDATE trials SET sharpe = 9 WHERE sequence = 4"))
+    with pytest.raises(DataError, match=r"run 2026-01-04/02, row 0.*Move .*store away"):
+        require_whole_ledger(folders, data)
+
+
+def test_an_older_change_is_found_by_the_whole_check(tmp_path: Path) -> None:
+    folders, data = published(tmp_path)
+    changed(data, lambda connection: connection.execute("DELETE FROM trials WHERE sequence = 1 AND position = 3"))
+    require_whole_ledger(folders, data)
+    assert "2026-01-01/02" in (check_ledger(folders, data).problem or "")
+    with pytest.raises(DataError, match="2026-01-01/02"):
+        trials_check(data=data, runs=folders.root)
+
+
+def test_a_chain_that_was_forged_whole_does_not_agree_with_the_receipts(tmp_path: Path) -> None:
+    folders, data = published(tmp_path, 1)
+
+    def forge(connection: Any) -> None:
+        connection.execute("UPDATE trials SET sharpe = 0 WHERE position = 3")
+        names = TrialLedger("d", "r", "s").table().schema.names
+        rows = connection.execute("SELECT * FROM trials ORDER BY position").to_arrow_table().select(names)
+        table, head = chained(rows, row_digests(rows))
+        for place, link in enumerate(table["row_hash"].to_pylist()):
+            connection.execute("UPDATE trials SET row_hash = ? WHERE position = ?", [link, place])
+        connection.execute("UPDATE runs SET chain_head = ?", [head])
+
+    changed(data, forge)
+    assert check_ledger(RunFolders(tmp_path / "elsewhere"), data).problem is None, "the chain alone holds"
+    assert "as its receipt says" in (check_ledger(folders, data).problem or "")
+    with pytest.raises(DataError, match="as its receipt says"):
+        require_whole_ledger(folders, data)
+
+
+def test_the_command_says_how_many_trials_are_as_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders, data = published(tmp_path, 2)
+    trials_check(data=data, runs=folders.root)
+    assert "8 trials of 2 runs are as published; 2 receipts agree (sweep 8)." in capsys.readouterr().out
+    trials_check(data=data, runs=folders.root, as_json=True)
+    assert json.loads(capsys.readouterr().out)["by_kind"] == {"sweep": 8}
