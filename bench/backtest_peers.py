@@ -125,8 +125,8 @@ def c_loop(library: ctypes.CDLL) -> Callable[[Case], np.ndarray]:
         out = np.empty((len(case.params), 5))
         side_cost = case.costs.side_cost(bars)
         tape = map(pointer, (bars.open, bars.high, bars.low, bars.close, side_cost))
-        library.simulate_all(count, *tape, ctypes.c_double(case.costs.fee), pointer(rows), ctypes.c_int(len(jobs)), jobs,
-                             pointer(out))
+        fee, number = ctypes.c_double(case.costs.fee), ctypes.c_int(len(jobs))
+        library.simulate_all(count, *tape, fee, pointer(rows), number, jobs, pointer(out))
         return out
 
     return run

@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from daybook.backtest.event_kernel import advance, new_states, write_metrics
+from daybook.backtest.kernel import METRICS
 from daybook.backtest.plan import Span
 from daybook.backtest.simulate import place_bits, simulate_one
 from daybook.backtest.tape import WindowTape
@@ -26,9 +27,9 @@ def write_rows(spans: Sequence[Span], tape: WindowTape, table: Floats) -> None:
     """
     with closing(SignalPlan(tape.bars.rows(0, tape.stop))) as signals:
         for span in spans:
-            out = table[span.rows]
+            strategy, sets, out = span.group.strategy, span.group.sets, table[span.rows]
             # A parameter of a stop lies above 0, so that all sets of a strategy use the same rules.
-            if not tape.plain(span.group.strategy.bound_stops(span.group.sets.params(span.start))):
+            if not tape.plain(strategy.bound_stops(sets.params(span.start))):
                 _write_one_by_one(signals, span, tape, out)
                 continue
             for start in range(span.start, span.stop, _MOST_SETS):
@@ -52,14 +53,17 @@ def _write_batches(signals: SignalPlan, span: Span, tape: WindowTape, out: Float
             batch.write(start, stop, planes)
             filled = (start + delay - tape.start, stop + delay - tape.start)
             advance(planes, tape.tape, tape.terms, levels[part], states, filled)
-        write_metrics(states, bars, annual, out[part])
+        rows = np.empty((len(batch), len(METRICS)))
+        write_metrics(states, bars, annual, rows)
+        out[part] = rows
 
 
 def _write_one_by_one(signals: SignalPlan, span: Span, tape: WindowTape, out: Floats) -> None:
     """The rows of simulations under rules that only the full kernel knows."""
     strategy, history = span.group.strategy, np.empty(tape.stop, dtype=np.uint8)
-    bits = np.empty(len(tape), dtype=np.uint8)
+    bits, row = np.empty(len(tape), dtype=np.uint8), np.empty(len(METRICS))
     for position in range(span.start, span.stop):
         params = span.group.sets.params(position)
         place_bits(signals.bound_bits(strategy, params, history), tape, bits)
-        simulate_one(bits, tape, strategy.bound_stops(params), out[position - span.start], None)
+        simulate_one(bits, tape, strategy.bound_stops(params), row, None)
+        out[position - span.start] = row

@@ -58,7 +58,7 @@ def sweep(
     """
     plan = sweep_plan(specs, bars, params)
     costs = costs or Costs()
-    table = np.empty((len(plan), len(METRICS)))
+    table = np.empty((len(METRICS), len(plan))).T  # each figure lies as the column that it becomes
     counts = np.empty(len(plan), dtype=np.int64)
 
     def simulate(piece: _Piece) -> None:
@@ -128,7 +128,7 @@ def _frame(plan: SweepPlan, counts: Ints, table: Floats) -> pd.DataFrame:
     }
     columns["trades"] = table[:, METRICS.index("trades")].astype(np.int64)
     columns["ruined"] = table[:, METRICS.index("ruined")] != 0.0
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _repeated(texts: list[str], sizes: list[int]) -> list[str]:
