@@ -62,7 +62,7 @@ def conditions(draw: st.DrawFn) -> Conditions:
     return Conditions(draw(st.sampled_from([0, 0, 1, 3])), rates, draw(MARGINS))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(tapes(), LEVELS, COSTS, SIZES, conditions())
 def test_full_kernel_and_replay_agree_with_the_plain_engine(tape: Any, stops: Stops, costs: Costs, sizing: Sizing,
                                                             around: Conditions) -> None:
@@ -94,7 +94,7 @@ def fine_tapes(draw: st.DrawFn) -> tuple[Bars, Bars, Any]:
     return bars, fine, np.array(bits, dtype=np.uint8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(fine_tapes(), LEVELS, COSTS, MARGINS)
 def test_detail_agrees_with_the_plain_engine_and_with_trading_the_minutes(tape: Any, stops: Stops, costs: Costs,
                                                                           margin: Margin | None) -> None:
@@ -113,7 +113,7 @@ def test_detail_agrees_with_the_plain_engine_and_with_trading_the_minutes(tape: 
         assert coarse.trades["reason"].tolist() == minute.trades["reason"].tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(tapes(), st.builds(Stops, st.sampled_from(FRACTIONS), st.sampled_from(FRACTIONS), st.sampled_from([0, 2])),
        COSTS)
 def test_the_full_kernel_tells_what_the_plain_one_does_under_its_rules(tape: Any, stops: Stops, costs: Costs) -> None:
@@ -192,7 +192,8 @@ def halted(shared_data: Path) -> Bars:
 
 @pytest.fixture(scope="module")
 def settled(shared_data: Path) -> FundingRates:
-    table = pd.read_parquet(shared_data / "funding/binance_BTCUSDT_2019-09-10_2024-12-31.parquet")
+    span = [("funding_time", ">=", HALT - 24 * HOUR), ("funding_time", "<", HALT + 24 * HOUR)]
+    table = pd.read_parquet(shared_data / "funding/binance_BTCUSDT_2019-09-10_2024-12-31.parquet", filters=span)
     return FundingRates(table["funding_time"].to_numpy(), table["funding_rate"].to_numpy())
 
 

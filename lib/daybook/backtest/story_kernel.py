@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from daybook.core.arrays import Bytes, Floats, Ints
 
-StoryTape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
-"""open, high, low, close, side cost, size factor of an entry, funding rate due before the open: each (T,) float64."""
+StoryTape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats]
+"""open, close, side cost, size factor of an entry, funding rate due before the open: each (T,) float64."""
 Detail: TypeAlias = tuple[Floats, Floats, Floats, Ints, Ints]
 """(D,) open, high and low of the bars inside the bars, and (T,) where those of each bar start and stop.
 
@@ -23,6 +23,8 @@ Where nothing finer is known, each bar is the only one inside itself.
 """
 Record: TypeAlias = tuple[Floats, Floats]
 """(2, T) equity and signed quantity at each close, and the (T, len(LEDGER)) trade ledger; both are written."""
+_Range: TypeAlias = tuple[float, float, float]
+"""A bar's open and its extremes in favour of the position and against it."""
 Sides: TypeAlias = NDArray[np.int8]
 """(3, 16) the side wanted from a short, a flat and a long position under each value of the signal bits."""
 
@@ -60,8 +62,8 @@ _NONE: Final = -1
 _NEVER: Final = 1 << 62
 
 # A position lives in a small array, so that a fill can be a function of its own.
-(_SIGNED, _ENTRY_PRICE, _ENTRY_BAR, _ENTRY_FEE, _ENTRY_COST, _FUNDING, _BEST, _REALISED) = range(8)
-_POSITION: Final = 8
+(_SIGNED, _ENTRY_PRICE, _ENTRY_BAR, _ENTRY_FEE, _ENTRY_COST, _FUNDING, _REALISED) = range(7)
+_POSITION: Final = 7
 
 _compiled = njit(cache=True, error_model="numpy", nogil=True)
 
@@ -81,7 +83,7 @@ def _enter(held: Floats, rules: RuleSet, t: int, side: int, price: float, side_c
     held[_SIGNED], held[_ENTRY_PRICE], held[_ENTRY_BAR] = side * size, fill, t
     held[_ENTRY_FEE] = rules.fee * size * fill
     held[_ENTRY_COST] = held[_ENTRY_FEE] + size * price * side_cost
-    held[_FUNDING], held[_BEST] = 0.0, fill
+    held[_FUNDING] = 0.0
 
 
 @_compiled
@@ -101,19 +103,8 @@ def _leave(held: Floats, rules: RuleSet, row: Floats, t: int, price: float, side
 
 
 @_compiled
-def _value(held: Floats, price: float) -> float:
-    """What the account is worth at a price."""
-    worth: float = held[_REALISED]
-    if held[_SIGNED] != 0.0:
-        worth -= held[_ENTRY_FEE] + held[_FUNDING] + held[_SIGNED] * held[_ENTRY_PRICE]
-        worth += held[_SIGNED] * price
-    return worth
-
-
-@_compiled
-def _stop(held: Floats, rules: RuleSet, side: int) -> tuple[float, int]:
+def _stop(fill: float, best: float, side: int, rules: RuleSet) -> tuple[float, int]:
     """The nearest stop of a position and the rule that put it there; infinitely far where there is none."""
-    fill, best = held[_ENTRY_PRICE], held[_BEST]
     level, reason = -side * np.inf, STOP
     if rules.stop_loss > 0.0:
         level = fill * (1.0 - side * rules.stop_loss)
@@ -127,42 +118,24 @@ def _stop(held: Floats, rules: RuleSet, side: int) -> tuple[float, int]:
 
 
 @_compiled
-def _touch(held: Floats, rules: RuleSet, side: int, bar: tuple[float, float, float]) -> tuple[float, int]:
-    """(price, reason) at which a bar of (open, high, low) closes the position; reason _NONE where it does not.
+def _touch(fill: float, side: int, rules: RuleSet, stop: tuple[float, int], bar: _Range) -> tuple[float, int]:
+    """(price, reason) at which a bar closes the position; reason _NONE where it does not.
 
     What lies against the position comes before what lies in favour, and of two levels against it the nearer.
     """
-    first, favourable, adverse = bar[0], bar[1] if side > 0 else bar[2], bar[2] if side > 0 else bar[1]
-    fill = held[_ENTRY_PRICE]
-    stop, reason = _stop(held, rules, side)
+    first, favourable, adverse = bar
+    level, reason = stop
     if rules.margin > 0.0:
         liquidation = fill * (1.0 - side * (rules.margin - rules.maintenance))
         if side * (first - liquidation) <= 0.0 or (
-                side * (adverse - liquidation) <= 0.0 and side * (liquidation - stop) >= 0.0):
+                side * (adverse - liquidation) <= 0.0 and side * (liquidation - level) >= 0.0):
             bankrupt = fill * (1.0 - side * rules.margin)
             return first if side * (first - bankrupt) < 0.0 else bankrupt, LIQUIDATION
-    if side * (adverse - stop) <= 0.0:
-        return first if side * (first - stop) < 0.0 else stop, reason
+    if side * (adverse - level) <= 0.0:
+        return first if side * (first - level) < 0.0 else level, reason
     target = fill * (1.0 + side * rules.take_profit)
     if rules.take_profit > 0.0 and side * (favourable - target) >= 0.0:
         return first if side * (first - target) > 0.0 else target, TARGET
-    return 0.0, _NONE
-
-
-@_compiled
-def _inside(held: Floats, rules: RuleSet, side: int, detail: Detail, t: int) -> tuple[float, int]:
-    """(price, reason) at which bar t closes the position inside, else _NONE; follows the best price.
-
-    Levels move after each of the bars inside is complete, so that the order of its high and low never matters.
-    """
-    opens, highs, lows, starts, stops = detail
-    for d in range(starts[t], stops[t]):
-        price, reason = _touch(held, rules, side, (opens[d], highs[d], lows[d]))
-        if reason != _NONE:
-            return price, reason
-        best = highs[d] if side > 0 else lows[d]
-        if side * (best - held[_BEST]) > 0.0:
-            held[_BEST] = best
     return 0.0, _NONE
 
 
@@ -174,14 +147,19 @@ def run_story(bits: Bytes, sides: Sides, tape: StoryTape, detail: Detail, rules:
     bits: (at least T,) uint8, decided at each close and already moved by the delay.
     Returns (trades, bars held, ruined).
     """
-    opens, _, _, closes, side_costs, factors, funding = tape
+    opens, closes, side_costs, factors, funding = tape
+    fine_opens, fine_highs, fine_lows, starts, stops = detail
     (equity, position), ledger, last = record[0], record[1], closes.size - 1
     held = np.zeros(_POSITION)
     held[_REALISED], equity[0], position[0] = 1.0, 1.0, 0.0
     side, due, trades, bars_held, ruined = 0, _NEVER, 0, 0, False
+    # What the account is worth is base + signed * price; arrays handed to a function at every bar would cost more
+    # than all the rest.
+    base, signed, fill, best = 1.0, 0.0, 0.0, 0.0
     for t in range(1, last + 1):
-        if side != 0:
-            held[_FUNDING] += held[_SIGNED] * closes[t - 1] * funding[t]
+        if side != 0 and funding[t] != 0.0:
+            held[_FUNDING] += signed * closes[t - 1] * funding[t]
+            base -= signed * closes[t - 1] * funding[t]
         wanted = int(sides[side + 1, bits[t - 1]])
         reason = REVERSE if wanted != 0 else SIGNAL
         if wanted == side and t == due:
@@ -190,24 +168,33 @@ def run_story(bits: Bytes, sides: Sides, tape: StoryTape, detail: Detail, rules:
             if side != 0:
                 _leave(held, rules, ledger[trades], t, opens[t], side_costs[t], reason)
                 trades += 1
-            side, due = 0, _NEVER
+            side, due, base, signed = 0, _NEVER, held[_REALISED], 0.0
             if wanted != 0:
                 capital = equity[max(t - 1 - rules.delay, 0)] if rules.compounding else 1.0
                 size = _size(rules, factors[t], capital, opens[t] * (1.0 + wanted * side_costs[t]))
                 if size > 0.0:
                     _enter(held, rules, t, wanted, opens[t], side_costs[t], size)
                     side, due = wanted, t + rules.max_holding if rules.max_holding > 0 else _NEVER
+                    signed, fill, best = held[_SIGNED], held[_ENTRY_PRICE], held[_ENTRY_PRICE]
+                    base -= held[_ENTRY_FEE] + signed * fill
         if side != 0:
             bars_held += 1
-            price, reason = _inside(held, rules, side, detail, t)
-            if reason != _NONE:
-                _leave(held, rules, ledger[trades], t, price, side_costs[t], reason)
-                trades, side, due = trades + 1, 0, _NEVER
-        ruined = _value(held, closes[t]) <= 0.0
+            # Levels move after each of the bars inside is complete: the order of its high and low never matters.
+            for d in range(starts[t], stops[t]):
+                low, high = fine_lows[d], fine_highs[d]
+                favourable, adverse = (high, low) if side > 0 else (low, high)
+                price, reason = _touch(fill, side, rules, _stop(fill, best, side, rules),
+                                       (fine_opens[d], favourable, adverse))
+                if reason != _NONE:
+                    _leave(held, rules, ledger[trades], t, price, side_costs[t], reason)
+                    trades, side, due, base, signed = trades + 1, 0, _NEVER, held[_REALISED], 0.0
+                    break
+                best = favourable if side * (favourable - best) > 0.0 else best
+        ruined = base + signed * closes[t] <= 0.0
         if side != 0 and (ruined or t == last):
             _leave(held, rules, ledger[trades], t, closes[t], side_costs[t], RUIN if ruined else END)
-            trades, side = trades + 1, 0
-        equity[t], position[t] = _value(held, closes[t]), held[_SIGNED]
+            trades, side, base, signed = trades + 1, 0, held[_REALISED], 0.0
+        equity[t], position[t] = base + signed * closes[t], signed
         if ruined:
             equity[t:], position[t:] = equity[t], 0.0
             break

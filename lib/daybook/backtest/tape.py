@@ -61,9 +61,9 @@ class WindowTape:
     def story(self) -> tuple[StoryTape, Detail]:
         """What the full kernel reads beside the rules. Raises FundingError or DetailError as `Conditions` does."""
         inside = self.bars.rows(self.start, self.stop)
-        opens, highs, lows, closes, side_costs, _ = self.tape
+        opens, _, _, closes, side_costs, _ = self.tape
         factors = self.sizing.factors(self.bars.rows(0, self.stop), self.conditions.latency_bars)[self.start:].copy()
-        return ((opens, highs, lows, closes, side_costs, factors, self.conditions.funding_due(inside)),
+        return ((opens, closes, side_costs, factors, self.conditions.funding_due(inside)),
                 self.conditions.inside(inside))
 
     @property
