@@ -22,15 +22,19 @@ from hypothesis import strategies as st
 from scale_out_killer import Killer
 
 from daybook.backtest import SweepError, WindowError, block_returns, sweep
+from daybook.backtest.conditions import Conditions, Margin
 from daybook.backtest.plan import sweep_plan
 from daybook.backtest.scale_out import Engine, Quarantined, Swept
 from daybook.backtest.scale_out_files import BarsFile, load_bars, publish_bars, published_bars
 from daybook.backtest.scale_out_tasks import LEAST_SECONDS, Pace, Piece, SweepTask, TaskResult, Work, pieces, run_task
 from daybook.backtest.scale_out_workers import DIED, EngineError, _own_cluster
+from daybook.backtest.sizing import Sizing
 from daybook.core.errors import DataError, StorageError, UsageError
 from daybook.core.files import keep_newest
 from daybook.core.hashing import canonical_json
 from daybook.execution import Costs
+from daybook.market import aggregate
+from daybook.market.funding import FundingRates
 from daybook.strategy import parse_spec
 
 RSI, MA = parse_spec(RSI_SPEC), parse_spec(MA_SPEC)
@@ -38,6 +42,7 @@ MARKETS = [walk_bars(900), walk_bars(700, symbol="ETHUSDT"), walk_bars(400, time
 COSTS = Costs(2.0, {"BTCUSDT": 1.0, "default": 6.0})
 WINDOW = bar_window(MARKETS[0], 150, 640)
 SETS = {RSI.identity: [{"window": float(window), "sl": 0.004} for window in range(5, 17)], MA.identity: [{"fast": 3.0}]}
+RSI_SETS = SETS[RSI.identity]
 POISON = {"window": 11.0, "sl": 0.004}
 scale_out = importlib.import_module("daybook.backtest.scale_out")
 
@@ -100,6 +105,23 @@ def test_every_engine_gives_the_serial_table_and_blocks_to_the_last_bit(
 def test_a_running_cluster_is_used_by_its_address(tmp_path: Path, cut_small: None) -> None:
     address = _own_cluster(2).scheduler_address
     assert_equals_serial(swept(engine("dask", tmp_path, address=address)))
+
+
+def test_sizes_and_conditions_reach_the_workers(tmp_path: Path, cut_small: None) -> None:
+    minutes = [walk_bars(2_000, symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
+    markets = [aggregate(bars, "5m") for bars in minutes]
+    settled = FundingRates(markets[0].open_time[::60].copy(), np.full(len(markets[0].open_time[::60]), 4e-4))
+    rules: dict[str, Any] = {
+        "sizing": Sizing(risk=0.01, leverage_cap=3.0),
+        "conditions": Conditions(1, {"BTCUSDT": settled, "ETHUSDT": None}, Margin(5.0),
+                                 {bars.symbol: bars for bars in minutes})}
+    there = engine("processes", tmp_path)
+    found = there.sweep([RSI], markets, RSI_SETS, COSTS, **rules)
+    pd.testing.assert_frame_equal(found.table, sweep([RSI], markets, RSI_SETS, COSTS, **rules), check_exact=True)
+    assert not found.table.equals(sweep([RSI], markets, RSI_SETS, COSTS))
+    alone = replace(rules["conditions"], funding={"BTCUSDT": settled})
+    with pytest.raises(UsageError, match="funding names BTCUSDT, but not ETHUSDT"):
+        there.sweep([RSI], markets, RSI_SETS, COSTS, sizing=rules["sizing"], conditions=alone)
 
 
 def test_files_of_bars_are_opened_by_uri_and_only_where_they_are_swept(tmp_path: Path, cut_small: None) -> None:

@@ -5,15 +5,16 @@ The table is the same everywhere, to the last bit; what differs is what a dead w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import pandas as pd
 
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.plan import Params, SpecLike, SweepError, SweepPlan, sweep_plan
 from daybook.backtest.scale_out_files import BarsFile, load_bars, publish_bars
@@ -28,6 +29,7 @@ from daybook.backtest.scale_out_tasks import (
     split,
 )
 from daybook.backtest.scale_out_workers import DIED, ProcessWorkers, Workers, dask_workers
+from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.sweep import SWEEP_COLUMNS, block_returns, sweep
 from daybook.core.arrays import Floats
 from daybook.core.errors import UsageError
@@ -114,28 +116,42 @@ class Engine:
 
     def sweep(
         self, specs: SpecLike | Iterable[SpecLike], bars: Markets, params: Params | None = None,
-        costs: Costs | None = None, window: Window | None = None, block: str | None = None,
+        costs: Costs | None = None, window: Window | None = None, block: str | None = None, *,
+        sizing: Sizing = NOTIONAL, conditions: Conditions = PLAIN,
     ) -> Swept:
         """`daybook.backtest.sweep` on this engine, and `block_returns` of the same simulations where block is given.
 
-        bars: bars, or files of bars that publish_bars wrote, which only workers open. A simulation that kills every
-        worker is quarantined and named; all others are done. Raises what `sweep` raises, UsageError when Dask is not
-        installed, EngineError when the cluster can not be reached, DataError when a file is not what was published.
+        bars: bars, or files of bars that publish_bars wrote, which only workers open. sizing, conditions: as in a
+        replay of each simulation. A simulation that kills every worker is quarantined and named; all others are done.
+        Raises what `sweep` raises, UsageError when Dask is not installed, EngineError when the cluster can not be
+        reached, DataError when a file is not what was published.
         """
         markets = [bars] if isinstance(bars, Bars | BarsFile) else list(bars)
         if block is not None and window is None:
             raise SweepError("sweep: block returns of several workers need a window, so that their blocks line up.")
         if self.kind == "local":
             loaded = [load_bars(part) if isinstance(part, BarsFile) else part for part in markets]
-            table = sweep(specs, loaded, params, costs, window, self.workers)
-            blocks = None if block is None else block_returns(specs, loaded, params, costs, window, block)
+            rules: Any = {"sizing": sizing, "conditions": conditions}
+            table = sweep(specs, loaded, params, costs, window, self.workers, **rules)
+            blocks = None if block is None else block_returns(specs, loaded, params, costs, window, block, **rules)
             return Swept(table, blocks)
-        files = [part if isinstance(part, BarsFile) else publish_bars(part, cast("str | Path", self.folder))
-                 for part in markets]
+        files = [self._published(part) for part in markets]
         # A plan asks bars for their name, timeframe and length, which a file tells too.
         plan = sweep_plan(specs, cast("list[Bars]", files), params)
         with self._workers() as workers:
-            return scaled_out(Work(plan, costs or Costs(), window, block), workers, self.task_seconds, self.pace)
+            work = Work(plan, costs or Costs(), window, block, sizing, replace(conditions, detail=None),
+                        self._detail(conditions))
+            return scaled_out(work, workers, self.task_seconds, self.pace)
+
+    def _published(self, bars: Bars | BarsFile) -> BarsFile:
+        return bars if isinstance(bars, BarsFile) else publish_bars(bars, cast("str | Path", self.folder))
+
+    def _detail(self, conditions: Conditions) -> BarsFile | dict[str, BarsFile | None] | None:
+        """The finer bars of the conditions as files."""
+        if isinstance(conditions.detail, Mapping):
+            return {symbol: None if bars is None else self._published(bars)
+                    for symbol, bars in conditions.detail.items()}
+        return None if conditions.detail is None else self._published(conditions.detail)
 
     def _workers(self) -> AbstractContextManager[Workers]:
         if self.kind == "dask":

@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.plan import Job, SweepPlan
 from daybook.backtest.scale_out_files import BarsFile, is_kept, load_bars
 from daybook.backtest.simulate import warm
+from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.sweep import block_returns, sweep
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.hashing import canonical_json
 from daybook.core.time import Window
 from daybook.execution import Costs
+from daybook.market.funding import FundingRates
 from daybook.strategy import Strategy, parse_spec
 
+_T = TypeVar("_T")
 LEAST_SECONDS = 0.2
 """A shorter task spends a noticeable share of its life on the way to a worker and back."""
 LOAD_SHARE = 0.2
@@ -38,23 +42,37 @@ _READY = 2e-7
 
 @dataclass(frozen=True)
 class Part:
-    """The simulations of a task on one market: each spec (canonical JSON) with its parameter sets (canonical JSON)."""
+    """The simulations of a task on one market: each spec (canonical JSON) with its parameter sets (canonical JSON).
+
+    funding, detail: those of this market, as `Conditions` takes them, finer bars as their file.
+    """
 
     file: BarsFile
     specs: tuple[tuple[str, tuple[str, ...]], ...]
+    funding: FundingRates | Mapping[str, FundingRates | None] | None = None
+    detail: BarsFile | Mapping[str, BarsFile | None] | None = None
+
+    def conditions(self, shared: Conditions) -> Conditions:
+        """The conditions of this market; finer bars are opened and verified."""
+        detail = load_bars(self.detail) if isinstance(self.detail, BarsFile) else None
+        named = dict.fromkeys(self.detail) if isinstance(self.detail, Mapping) else detail
+        return replace(shared, funding=self.funding, detail=named)
 
 
 @dataclass(frozen=True)
 class SweepTask:
-    """Everything a worker needs, without a single array: it opens the bars itself and verifies their hash.
+    """Everything a worker needs, without a single bar: it opens the bars itself and verifies their hash.
 
-    block: the length of blocks whose returns are wanted too, None for the table alone.
+    block: the length of blocks whose returns are wanted too, None for the table alone. conditions: without those that
+    belong to a market.
     """
 
     parts: tuple[Part, ...]
     costs: Costs
     window: Window | None
     block: str | None
+    sizing: Sizing
+    conditions: Conditions
 
 
 @dataclass(frozen=True)
@@ -88,9 +106,10 @@ def run_task(task: SweepTask) -> TaskResult:
         strategies = [_strategy(spec) for spec, _ in part.specs]
         sets = {strategy.identity: [json.loads(text) for text in texts]
                 for strategy, (_, texts) in zip(strategies, part.specs, strict=True)}
-        tables.append(sweep(strategies, bars, sets, task.costs, task.window))
+        rules: Any = {"sizing": task.sizing, "conditions": part.conditions(task.conditions)}
+        tables.append(sweep(strategies, bars, sets, task.costs, task.window, **rules))
         if task.block is not None:
-            blocks.append(block_returns(strategies, bars, sets, task.costs, task.window, task.block))
+            blocks.append(block_returns(strategies, bars, sets, task.costs, task.window, task.block, **rules))
         load += loaded - started
         simulate += time.perf_counter() - loaded
     table = pd.concat(tables, ignore_index=True)
@@ -120,12 +139,18 @@ class Piece:
 
 @dataclass(frozen=True)
 class Work:
-    """A plan over files of bars, with what all of its tasks share."""
+    """A plan over files of bars, with what all of its tasks share.
+
+    conditions: without detail, which lies in files: one, or symbol -> file.
+    """
 
     plan: SweepPlan
     costs: Costs
     window: Window | None
     block: str | None
+    sizing: Sizing = NOTIONAL
+    conditions: Conditions = PLAIN
+    detail: BarsFile | Mapping[str, BarsFile | None] | None = None
 
     @property
     def files(self) -> tuple[BarsFile, ...]:
@@ -134,7 +159,9 @@ class Work:
 
     def task(self, piece: Piece) -> SweepTask:
         """The task of a piece."""
-        return SweepTask(tuple(self._parts(piece.positions)), replace(self.costs), self.window, self.block)
+        shared = replace(self.conditions, funding=None)
+        parts = tuple(self._parts(piece.positions))
+        return SweepTask(parts, replace(self.costs), self.window, self.block, self.sizing, shared)
 
     def _parts(self, positions: Sequence[int]) -> Iterator[Part]:
         markets: dict[int, dict[str, tuple[Strategy, list[str]]]] = {}
@@ -143,8 +170,9 @@ class Work:
             specs = markets.setdefault(job.market, {})
             specs.setdefault(job.strategy.identity, (job.strategy, []))[1].append(job.params_text)
         for market, specs in markets.items():
-            yield Part(self.files[market], tuple((canonical_json(strategy.canonical), tuple(texts))
-                                                 for strategy, texts in specs.values()))
+            file = self.files[market]
+            told = tuple((canonical_json(strategy.canonical), tuple(texts)) for strategy, texts in specs.values())
+            yield Part(file, told, _own(self.conditions.funding, file.symbol), _own(self.detail, file.symbol))
 
     def checked(self, piece: Piece, result: TaskResult) -> TaskResult:
         """The result, if it is that of the piece. Raises DataError where a worker ran something else."""
@@ -155,6 +183,13 @@ class Work:
             raise DataError("a worker returned other simulations than it was sent: it runs another version of Daybook. "
                             "Give every worker the same code and packages.")
         return result
+
+
+def _own(given: _T | Mapping[str, _T | None] | None, symbol: str) -> _T | Mapping[str, _T | None] | None:
+    """What belongs to a market; where it is not named, the names alone, so that the worker refuses it by them."""
+    if not isinstance(given, Mapping):
+        return given
+    return given[symbol] if symbol in given else dict.fromkeys(given)
 
 
 @dataclass
