@@ -142,12 +142,13 @@ def _hold(state: Floats, closes: Floats, start: int, stop: int) -> _Sums:
     Positive prices have the order of their bits, as whole numbers of which the extremes are found several at a time.
     """
     base, signed = state[_BASE], state[_SIGNED]
-    before, now, keys = closes[start - 1:stop - 1], closes[start:stop], closes[start:stop].view(np.int64)
-    least = most = keys[0]
+    part = closes[start - 1:stop]
+    keys = part.view(np.int64)
+    least = most = keys[1]
     s1 = s2 = s3 = s4 = downside = 0.0
-    for i in range(now.size):
-        least, most = min(least, keys[i]), max(most, keys[i])
-        change = signed * (now[i] - before[i]) / (base + signed * before[i])
+    for i in range(part.size - 1):
+        least, most = min(least, keys[i + 1]), max(most, keys[i + 1])
+        change = signed * (part[i + 1] - part[i]) / (base + signed * part[i])
         square = change * change
         s1 += change
         s2 += square
@@ -235,11 +236,10 @@ def _leave(state: Floats, fee: float, price: float, side_cost: float) -> None:
     pnl = signed * (fill - state[_ENTRY_PRICE]) - exit_fee - state[_ENTRY_FEE]
     state[_REALISED] += pnl
     state[_TRADES] += 1.0
-    if pnl > ROUNDING:
-        state[_WINS] += 1.0
-        state[_GAINS] += pnl
-    elif pnl < -ROUNDING:
-        state[_LOSSES] -= pnl
+    # Without branches: whether a trade wins is what no processor can predict.
+    state[_WINS] += 1.0 if pnl > ROUNDING else 0.0
+    state[_GAINS] += pnl if pnl > ROUNDING else 0.0
+    state[_LOSSES] -= pnl if pnl < -ROUNDING else 0.0
     state[_TURNOVER] += size * fill
     state[_COSTS] += exit_fee + size * price * side_cost
     state[_SIGNED], state[_BASE], state[_DUE] = 0.0, state[_REALISED], _NEVER
