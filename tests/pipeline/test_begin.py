@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from daybook.core.errors import DataError, UsageError
-from daybook.core.files import write_json
+from daybook.core.files import read_json, write_json
 from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.pipeline import begin
@@ -28,7 +28,7 @@ from daybook.pipeline.manifest import (
     write_manifest,
 )
 from daybook.pipeline.runner import RunRequest
-from daybook.rank import PriorState
+from daybook.rank import PriorState, TrialLedger
 
 DAY = "2026-01-15"
 
@@ -160,6 +160,23 @@ def test_a_finished_run_of_the_same_settings_and_code_is_nothing_to_resume(
     assert finished_run(request, folders) == folders.root / DAY / "01"
     other = replace(request, settings=request.settings.model_copy(update={"fee_bps": 9.0}))
     assert finished_run(other, folders) is None
+
+
+def test_a_new_run_takes_in_the_trials_of_the_one_it_sets_aside(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", runs=tmp_path / "runs", symbols=("BTCUSDT",), history_days=14)
+    request, folders = RunRequest(DAY, settings), RunFolders(tmp_path / "runs")
+    staging, first = begun(request, folders)
+    ledger = TrialLedger(DAY, first.sealed.run_id, "20_backtest")
+    ledger.add(kind="sweep", identity="i", structure_hash="s", params={}, symbol="BTCUSDT", timeframe="1m",
+               window_start=0, window_end=1, n_bars=1, birth=0, author="test", data_hash="d", outcome="failed")
+    ledger.write(staging / "artefacts" / "20_backtest")
+    staging, second = begun(request, folders)
+    state = PriorState.model_validate(read_json(staging / "inputs" / "state.json"))
+    assert (first.sealed.run_id, second.sealed.run_id) == (f"{DAY}/01", f"{DAY}/01")
+    assert (state.trials.ever, list(state.unfinished)) == (1, [f"{DAY}-1/20_backtest.parquet"])
+    assert (folders.unfinished / f"{DAY}-1" / "taken-in.json").is_file()
+    resumed, third = begun(replace(request, resume=True), folders)
+    assert (resumed, third.sealed) == (staging, second.sealed)
 
 
 def test_only_the_newest_unfinished_runs_are_kept(tmp_path: Path) -> None:

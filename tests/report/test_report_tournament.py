@@ -60,7 +60,7 @@ def test_null_contests_show_what_chance_would_allow_and_how_to_read_it() -> None
 def test_robustness_is_three_tables_each_with_samples_and_how_to_read_it() -> None:
     html = tables.robustness([robust()]).markup
     assert html.count("How to read") == 3
-    for said in ("costs p50", "75 %", "plateau", "90 h", "no hour of this state", "old-1", "ETHUSDT", "168"):
+    for said in ("costs p50", "75 % of 4", "plateau", "90 h", "no hour of this state", "old-1", "ETHUSDT", "168"):
         assert said in html
 
 

@@ -69,10 +69,10 @@ def _stress(rows: Sequence[RobustnessRow], caption: str, missing: str) -> Html:
             Column("costs × 2", "Sharpe"),
             *((Column("costs p50", "Sharpe"), Column("costs p90", "Sharpe")) if measured else ()),
             Column("a bar later", "Sharpe"), Column("worst without", "Sharpe"), *words("a market"),
-            Column("keep half", "of neighbours"), Column("neighbours", "n"), *words("surroundings"))
+            Column("keep half", "of n neighbours"), *words("that is"))
     note = ("How to read: an edge keeps most of its Sharpe ratio (a year, after costs) in every column; one that needs "
-            "the very bar, the very parameters (a spike) or a single market was probably fitted. Neighbours move one "
-            "parameter by a tenth.")
+            "the very bar, the very parameters (a spike) or a single market was probably fitted. Neighbours have one "
+            "parameter moved by a tenth.")
     if not measured and rows:
         note += " Costs are set, not measured, so that there are no p50 and p90 of them."
     return Grid(caption, head, [_stressed(row, measured) for row in rows], note, missing).html()
@@ -84,8 +84,7 @@ def _stressed(row: RobustnessRow, measured: bool) -> list[Cell]:
             Cell(formats.count(row.n_blocks)), _sharpe(row, "sharpe"), _sharpe(row, "sharpe_double_costs"),
             *percentiles, _sharpe(row, "sharpe_bar_later"), _sharpe(row, "sharpe_without"),
             text(row.without, title=row.reasons.get("sharpe_without", "")),
-            figure(row.half, formats.percent(row.half, 0), row.reasons.get("half")),
-            Cell(formats.count(row.neighbours)),
+            figure(row.half, f"{formats.percent(row.half, 0)} of {row.neighbours}", row.reasons.get("half")),
             text(row.neighbourhood, title=row.reasons.get("half", ""), tone=_VERDICT_TONES.get(row.neighbourhood, ""))]
 
 

@@ -26,6 +26,7 @@ from daybook.report import Metric, Reading
 _RATE = 0.05
 _SURE = 0.95
 _EVEN = 0.5
+_CLEAR = 0.2
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def _choice(found: Tried) -> Reading:
     result = overfitting(found.tuned)
     if result.pbo is None:
         return Reading(metric=Metric(name=name, reason=result.reason), meaning="The tuning can not be judged.")
-    said = "tuning picks what lasts" if result.pbo < _EVEN else "tuning picks no better than chance"
+    said = ("tuning picks what lasts" if result.pbo < _CLEAR else "tuning picks little better than chance"
+            if result.pbo < _EVEN else "tuning picks no better than chance")
     return Reading(
         metric=Metric(name=name, value=result.pbo, unit="fraction", n=result.rows, n_unit="tunings", better="lower",
                       baseline=_EVEN, baseline_name="chance"),
