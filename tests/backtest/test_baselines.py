@@ -65,6 +65,18 @@ def test_a_null_is_decided_by_its_generator(kind: str) -> None:
     assert not np.array_equal(draws[0], draws[2])
 
 
+def test_spells_come_in_a_random_order_and_keep_their_lengths() -> None:
+    """Silences of 1, 2, 3, 4 and 5 bars around single entries: beside a turn of the whole, their order changes."""
+    bits = bits_of(*[bit for pause in range(1, 6) for bit in [*[0] * pause, LE]])
+    orders = set()
+    for seed in range(60):
+        moved = null_bits("spells", bits, np.random.default_rng(seed))
+        gaps = np.diff(np.flatnonzero(np.tile(moved, 2)))[:5] - 1
+        assert sorted(gaps) == [1, 2, 3, 4, 5]
+        orders.add(tuple(np.roll(gaps, -int(np.argmin(gaps))).tolist()))
+    assert len(orders) > 12
+
+
 def test_an_unknown_kind_of_null_is_refused() -> None:
     with pytest.raises(UsageError, match="kind is 'luck', allowed are shift, blocks, spells"):
         null_bits("luck", bits_of(1, 0), np.random.default_rng(0))
@@ -183,7 +195,7 @@ def test_an_edge_beats_random_rules_and_a_null_is_one_of_them(planted: Bars) -> 
     assert 0.25 < np.mean([place for place in places if place is not None]) < 0.75
 
 
-def test_more_draws_keep_the_first_ones_and_the_seed_decides() -> None:
+def test_the_seed_decides_the_random_rules() -> None:
     bars = walk_bars(900)
     done = replay(parse_spec(RSI_SPEC), bars)
     drawn = {seed: random_rule([done], [bars], draws=30, seed=seed) for seed in (0, 1)}

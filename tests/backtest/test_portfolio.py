@@ -142,6 +142,20 @@ def test_one_leg_without_a_cap_is_its_replay_to_the_last_digit(leg: Leg, capital
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("sizing", [
+    Sizing(volatility_target=0.4, leverage_cap=2.0, volatility_bars=30), Sizing(risk=0.002, leverage_cap=3.0),
+    Sizing(risk=0.002, leverage_cap=0.5, compounding=True),
+])
+def test_sizes_by_volatility_and_risk_are_those_of_the_replay(sizing: Sizing) -> None:
+    bars, window = walk_bars(1500, seed=12), bar_window(walk_bars(1500, seed=12), 20, 1400)
+    bits = np.random.default_rng(2).choice([0] * 20 + [LE, LX, SE, SX], 1500).astype(np.uint8)
+    stops = Stops(0.004, 0.0, 0, 0.006)
+    done = simulate_portfolio([Leg("one", bars, bits, stops, Costs(), sizing, 1)], window)
+    alone = replay_bits(bits, bars, stops, Costs(), window, sizing, Conditions(latency_bars=1))
+    assert alone.trades["quantity"].nunique() > 20
+    assert done.equity.tolist() == alone.equity.tolist()
+
+
 def test_a_strategy_on_a_window_is_its_replay_to_the_last_digit() -> None:
     strategy, bars = parse_spec(RSI_SPEC), walk_bars(3000, seed=3)
     window = bar_window(bars, 400, 2900)
