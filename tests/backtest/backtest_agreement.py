@@ -103,22 +103,41 @@ def assert_same_story(done: Simulation, oracle: Oracle, capital: float) -> None:
             np.testing.assert_allclose(mine[name], value * capital, rtol=1e-9, atol=1e-9 * capital, err_msg=name)
 
 
+def excursion(trade: dict[str, Any], bars: Bars, side_cost: float) -> tuple[float, float]:
+    """(adverse, favourable) of one trade, price after price, as docs/BACKTEST_GUIDE.md counts them."""
+    side, reason = (1 if trade["side"] == "long" else -1), trade["reason"]
+    entry, after = np.searchsorted(bars.open_time, [trade["entry_time"], trade["exit_time"]])
+    leave = int(after) - (reason not in AT_OPEN)
+    prices = [price for t in range(int(entry), leave) for price in (bars.high[t], bars.low[t])]
+    prices.append(trade["exit_price"] / (1 - side * side_cost))
+    if reason not in AT_OPEN:
+        prices.append(bars.open[leave])
+    if reason in ("end", "ruin"):
+        prices += [bars.high[leave], bars.low[leave]]
+    if reason == "target":
+        prices.append(bars.low[leave] if side > 0 else bars.high[leave])
+    moves = [side * (price - trade["entry_price"]) / trade["entry_price"] for price in prices]
+    return max(-min(moves), 0.0), max(*moves, 0.0)
+
+
 def assert_identities(done: Simulation, bars: Bars, costs: Costs, conditions: Conditions = PLAIN) -> None:
-    """What must hold in any ledger: profits add up to the equity, cash plus position is the equity, costs cost."""
+    """What holds in any ledger under one side cost: profits add up, cash plus position is the equity, costs cost."""
     capital, inside, trades = done.sizing.capital, bars.within(done.window), done.trades
-    close = {"rtol": 1e-9, "atol": 1e-9 * capital}
+    close, side_cost = {"rtol": 1e-9, "atol": 1e-9 * capital}, float(costs.side_cost(bars)[0])
     np.testing.assert_allclose(trades["pnl"].sum(), done.equity[-1] - capital, **close)
     np.testing.assert_allclose(done.block_returns("5m").sum(), done.metrics.total_return, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(trades[["spread", "slippage", "fee"]].sum(axis=1), trades["cost"], **close)
     assert (trades[["spread", "slippage", "fee", "cost"]].to_numpy() >= -1e-12 * capital).all()
-    assert (trades[["mae", "mfe"]].to_numpy() >= 0).all()
+    np.testing.assert_allclose(trades[["mae", "mfe"]].to_numpy().reshape(-1, 2),
+                               np.array([excursion(trade, inside, side_cost) for trade in trades.to_dict("records")]
+                                        ).reshape(-1, 2), rtol=1e-9, atol=1e-12)
     signs = np.where(trades["side"] == "long", 1.0, -1.0)
-    printed = [trades[f"{leg}_price"] / (1 + way * signs * costs.side_cost(bars)[0])
-               for leg, way in (("entry", 1), ("exit", -1))] if len(bars) else []
+    printed = [trades[f"{leg}_price"] / (1 + way * signs * side_cost) for leg, way in (("entry", 1), ("exit", -1))]
     gross = trades["quantity"] * signs * (printed[1] - printed[0])
     np.testing.assert_allclose(gross - trades["cost"] - trades["funding"], trades["pnl"], **close)
     cash = np.full(len(inside), capital)
-    for trade in trades.to_dict("records"):
+    told = trades.to_dict("records")
+    for trade in told:
         signed = trade["quantity"] if trade["side"] == "long" else -trade["quantity"]
         entry = int(np.searchsorted(inside.open_time, trade["entry_time"]))
         leave = int(np.searchsorted(inside.open_time, trade["exit_time"])) - (trade["reason"] not in AT_OPEN)

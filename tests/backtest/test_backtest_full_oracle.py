@@ -31,11 +31,13 @@ from daybook.backtest import (
 from daybook.backtest.kernel import REASONS
 from daybook.backtest.simulate import new_record, simulate_one, window_bits
 from daybook.backtest.tape import window_tape
+from daybook.design.grammar import condition
 from daybook.execution import Costs
 from daybook.market.aggregate import aggregate
 from daybook.market.bars import Bars
 from daybook.market.funding import FundingRates
-from daybook.strategy import Stops, parse_spec
+from daybook.strategy import Stops, parse_spec, signal_bits
+from daybook.strategy.canonical import text
 
 COST = Costs(2.0, 1.0)
 FRACTIONS = [0.0, 0.001, 0.01, 0.02, 0.05, 0.3]
@@ -62,7 +64,7 @@ def conditions(draw: st.DrawFn) -> Conditions:
     return Conditions(draw(st.sampled_from([0, 0, 1, 3])), rates, draw(MARGINS))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=180, deadline=None)
 @given(tapes(), LEVELS, COSTS, SIZES, conditions())
 def test_full_kernel_and_replay_agree_with_the_plain_engine(tape: Any, stops: Stops, costs: Costs, sizing: Sizing,
                                                             around: Conditions) -> None:
@@ -126,6 +128,31 @@ def test_the_full_kernel_tells_what_the_plain_one_does_under_its_rules(tape: Any
     np.testing.assert_allclose(one.equity, other.equity, rtol=1e-12)
     np.testing.assert_allclose(one.metrics.row()[[0, 3, 4, 6, 7, 8, 11, 12, 13, 14]],
                                other.metrics.row()[[0, 3, 4, 6, 7, 8, 11, 12, 13, 14]], rtol=1e-9, atol=1e-15)
+
+
+def random_spec(rng: np.random.Generator) -> dict[str, Any]:
+    """A spec as the designer draws them, with any of the stops."""
+    spec: dict[str, Any] = {"name": "random", "long_entry": text(condition(rng)), "short_entry": text(condition(rng))}
+    spec |= {signal: text(condition(rng)) for signal in ("long_exit", "short_exit") if rng.random() < 0.3}
+    spec |= {stop: float(rng.choice([0.002, 0.004, 0.01])) for stop in (
+        "stop_loss", "take_profit", "trailing_stop", "break_even") if rng.random() < 0.5}
+    return {**spec, "max_holding": 30} if rng.random() < 0.5 else spec
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_specs_agree_with_the_plain_engine_on_random_bars(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bars = walk_bars(420, seed)
+    strategy = parse_spec(random_spec(rng))
+    sizing = [Sizing(), Sizing(compounding=True), Sizing(1000.0, volatility_target=0.5, leverage_cap=2.0),
+              Sizing(risk=0.01, leverage_cap=2.0)][seed % 4]
+    stops = riskable(strategy.stops(), sizing)
+    around = Conditions(int(rng.integers(0, 3)), margin=Margin(50.0) if rng.random() < 0.3 else None)
+    tape = signal_bits(strategy, bars), bar_window(bars, 60, 420)
+    oracle = assert_agreement((bars, *tape), stops, Costs(1.0, 1.0), sizing, around)
+    if stops == strategy.stops():
+        done = replay(strategy, bars, None, Costs(1.0, 1.0), tape[1], sizing, around)
+        assert len(done.trades) == len(oracle.trades)
 
 
 def test_latency_of_one_bar_is_one_more_bar_of_signals() -> None:
