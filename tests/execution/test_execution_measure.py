@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from daybook.execution import ExecutionMetrics, MarketMetrics, Recordings, load_
 from daybook.execution.fills import FillsError, read_fills
 from daybook.execution.measure import NothingMeasuredError
 from daybook.market import Quotes, read_markets
-from daybook.market.quotes import RawQuotes, clean_quotes
+from daybook.market.quotes import RawQuotes, clean_quotes, joined_quotes
 
 QUIET = "2024-01-02"
 
@@ -132,6 +133,38 @@ def test_nothing_from_the_day_itself_or_later_is_measured() -> None:
         measure("2024-02-01", Recordings(quotes=[quotes]), days=2)
     with pytest.raises(UsageError, match="calendar day"):
         measure("yesterday", Recordings(quotes=[quotes]))
+
+
+def test_recordings_that_come_later_change_nothing_in_a_document() -> None:
+    def recorded(day: int, bid: float) -> Quotes:
+        times = MONDAY_MS + day * DAY_MS + np.arange(1000.0) * 500
+        return clean_quotes("v", "S", Path(f"{day}.gz"), RawQuotes(times, np.full(1000, bid), np.full(1000, 100.0)))
+
+    early, late, crossed = recorded(0, 99.0), recorded(1, 100.0), recorded(1, 101.0)
+    before = measure("2024-01-02", Recordings(quotes=[early]))
+    for later in (late, crossed):
+        assert measure("2024-01-02", Recordings(quotes=[joined_quotes([early, later])])) == before
+    both = measure("2024-01-03", Recordings(quotes=[joined_quotes([early, crossed])]))
+    assert both.markets[-1].faults["crossed"] == 1000
+    other = replace(crossed, symbol="T")
+    assert measure("2024-01-03", Recordings(quotes=[early, other])).source.endswith(
+        "all 1,000 quotes of T on v are crossed and left out")
+    with pytest.raises(NothingMeasuredError, match="all 1,000 quotes of T on v are crossed"):
+        measure("2024-01-03", Recordings(quotes=[other]))
+
+
+def test_the_difference_of_two_clocks_is_no_latency_even_where_it_changes() -> None:
+    def recorded(day: int, clock_ms: float) -> Quotes:
+        quotes = quotes_of(np.full(3600, 4.0), start_ms=MONDAY_MS + day * DAY_MS)
+        delay = clock_ms + 5.0 + np.arange(3600) % 10
+        return replace(quotes, feed_delay_ms=delay)
+
+    drifting = recorded(2, 0.0)
+    drift = drifting.feed_delay_ms + np.floor((drifting.time_ms - MONDAY_MS) / 3_600_000) * 50
+    quotes = joined_quotes([recorded(0, -1270.0), recorded(1, 300.0), replace(drifting, feed_delay_ms=drift)])
+    latency = market_of(measure("2024-01-08", Recordings(quotes=[quotes]))).cell("any", "any").latency_ms
+    assert latency is not None and (latency.knots[0][1], latency.knots[-1][1]) == (0.0, 9.0)
+    assert latency.mean == pytest.approx(4.5)
 
 
 def test_the_last_days_alone_leave_older_fills_out_as_they_do_older_quotes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -121,9 +122,25 @@ def test_what_is_left_out_is_counted_and_the_rest_is_in_order() -> None:
         quotes.bid[0] = 1.0
 
 
-def test_a_file_of_crossed_quotes_only_is_refused() -> None:
-    with pytest.raises(QuoteFileError, match=r"none of 1 quotes is usable \(1 crossed\)"):
-        cleaned((1, 2, 1))
+def test_a_file_of_crossed_quotes_only_holds_none_and_hides_no_other(tmp_path: Path) -> None:
+    crossed = cleaned((1, 2, 1))
+    assert (len(crossed), crossed.faults) == (0, QuoteFaults(rows=1, crossed=1))
+    joined = joined_quotes([crossed, cleaned((5, 1, 2))])
+    assert (len(joined), joined.faults) == (1, QuoteFaults(rows=2, crossed=1))
+    with pytest.raises(QuoteFileError, match="none of 2 quotes is usable"):
+        cleaned((1, 0, 1), (2, np.nan, 1))
+
+
+def test_a_part_of_a_recording_has_the_faults_and_files_of_its_own_days() -> None:
+    day = 86_400_000
+    one = clean_quotes("v", "S", Path("one"), columns((1, 2, 1), (5, 1, 2), (day + 1, 1, 1), (np.nan, 1, 2)))
+    other = clean_quotes("v", "S", Path("other"), columns((2 * day, 3, 1), (2 * day + 1, 1, 2), (2 * day, 1, 2)))
+    joined = joined_quotes([one, other])
+    assert joined.faults == QuoteFaults(rows=7, crossed=2, invalid=1, backward=1, locked=1)
+    assert joined.within(0, 3 * day).faults == joined.faults
+    first, second = joined.within(0, day), joined.within(day, 2 * day)
+    assert (first.sources, first.faults) == (("one",), QuoteFaults(rows=2, crossed=1))
+    assert (second.sources, second.faults) == (("one",), QuoteFaults(rows=2, invalid=1, locked=1))
 
 
 def test_recordings_of_two_markets_are_not_joined() -> None:
@@ -201,7 +218,8 @@ def test_parquet_quotes_take_any_time_column_and_refuse_two_markets(tmp_path: Pa
     folder = tmp_path / "binance_spot"
     folder.mkdir()
     path = folder / "btcusdt-quotes.parquet"
-    pq.write_table(pa.table({"time_ms": [1, 2], "bid": [1.0, 1.0], "ask": [2.0, 2.0]}), path)
+    times = [1_700_000_000_000, 1_700_000_000_001]
+    pq.write_table(pa.table({"time_ms": times, "bid": [1.0, 1.0], "ask": [2.0, 2.0]}), path)
     quotes = read_quotes(path)
     assert (quotes.name, len(quotes)) == ("BTCUSDT on binance_spot", 2)
     assert np.isnan(quotes.bid_size).all()
@@ -214,6 +232,30 @@ def test_parquet_quotes_take_any_time_column_and_refuse_two_markets(tmp_path: Pa
     pq.write_table(pa.table({"price": [1.0]}), path)
     with pytest.raises(QuoteFileError, match="found the columns price"):
         read_quotes(path)
+
+
+@pytest.mark.parametrize(("time_ms", "said"), [
+    ([1.7e9, 1.7e9], "row 0 holds the time 1700000000, allowed are milliseconds"),
+    ([1.7e12, 1.7e15], "row 1 holds the time 1700000000000000, allowed are milliseconds"),
+    (["noon", "night"], "a column does not hold what its name says"),
+])
+def test_parquet_times_in_another_unit_are_refused(tmp_path: Path, time_ms: list[object], said: str) -> None:
+    path = tmp_path / "BTCUSDT-quotes.parquet"
+    pq.write_table(pa.table({"time_ms": time_ms, "bid": [1.0, 1.0], "ask": [2.0, 2.0]}), path)
+    with pytest.raises(QuoteFileError, match=said):
+        read_quotes(path)
+
+
+def test_a_recording_that_unpacks_to_one_endless_line_stops_at_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "usdm" / "btcusdt_20240808.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(bytes(2**26), 1))  # 64 MB of zeros in 0.3 MB, without an end of line
+    tracemalloc.start()
+    with pytest.raises(QuoteFileError, match="a line longer than"):
+        read_quotes(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**26
 
 
 def test_dukascopy_ticks_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -69,8 +69,11 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
     start = 0 if days is None else end - days * 24 * HOUR_MS
     fills = {(part.venue, part.symbol): part.within(start, end) for part in recordings.fills}
     found: list[_Measured] = []
+    crossed: list[str] = []
     for quotes in recordings.quotes:
         inside = quotes.within(start, end)
+        if not len(inside) and inside.faults.crossed:
+            crossed.append(f"all {inside.faults.crossed:,} quotes of {inside.name} are crossed")
         if len(inside):
             found.append(_from_quotes(inside, fills.get((quotes.venue, quotes.symbol)), taker_latency_ms))
     measured = {(one.metrics.venue, one.metrics.symbol) for one in found}
@@ -79,7 +82,7 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
         if (bars.venue, bars.symbol) not in measured and len(inside_bars):
             found += _from_bars(inside_bars, fills.get((bars.venue, bars.symbol)))
     if not found:
-        raise NothingMeasuredError(_nothing(date, days, recordings))
+        raise NothingMeasuredError(_nothing(date, days, recordings, crossed))
     known = {(one.metrics.venue, one.metrics.symbol) for one in found}
     unused = sorted(f"{symbol} on {venue}" for (venue, symbol), part in fills.items()
                     if len(part) and (venue, symbol) not in known)
@@ -87,7 +90,7 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
     markets = tuple(sorted((one.metrics for one in found), key=lambda market: (market.venue, market.symbol)))
     return ExecutionMetrics(
         date=date, window=(min(market.window[0] for market in markets), max(market.window[1] for market in markets)),
-        source=_source(markets, unused), units=UNITS, taker_latency_ms=taker_latency_ms,
+        source=_source(markets, unused, crossed), units=UNITS, taker_latency_ms=taker_latency_ms,
         data_hash=hash_json([[market.name, market.data_hash] for market in markets]), markets=markets,
     )
 
@@ -98,7 +101,8 @@ def _from_quotes(quotes: Quotes, fills: Fills | None, taker_latency_ms: float) -
     slippage, latency = "taker" if "slippage_touch_bps" in samples.figures else None, None
     if "latency_ms" in samples.figures:
         latency = "feed"
-        notes.append("latency is the feed's, above its fastest message; the clocks differ and no order was timed")
+        notes.append("latency is the feed's, above the fastest message of its hour; the clocks differ and no order was "
+                     "timed")
     if not resolves_latency(quotes):
         notes.append("quotes come more than a second apart: slippage after a latency can not be seen in them")
     if quotes.faults.crossed:
@@ -184,20 +188,21 @@ def _hours(times: Floats | Ints, spread: Sample) -> tuple[HourSpread, ...]:
     return tuple(rows)
 
 
-def _source(markets: Sequence[MarketMetrics], unused: Sequence[str]) -> str:
+def _source(markets: Sequence[MarketMetrics], unused: Sequence[str], crossed: Sequence[str]) -> str:
     methods = [market.method for market in markets if market.symbol != POOL]
     measured = methods.count("quotes")
     counted = ((measured, "measured from recorded quotes"), (len(methods) - measured, "estimated from candles"))
     told = ", ".join(f"{count} market{'s' * (count > 1)} {text}" for count, text in counted if count)
     left = f"; the fills of {', '.join(unused)} are left out, no quote or candle tells a spread there"
-    return told + (left if unused else "")
+    return told + (left if unused else "") + "".join(f"; {text} and left out" for text in crossed)
 
 
-def _nothing(date: str, days: int | None, recordings: Recordings) -> str:
+def _nothing(date: str, days: int | None, recordings: Recordings, crossed: Sequence[str]) -> str:
     spans = [(q.time_ms[0], q.time_ms[-1]) for q in recordings.quotes if len(q)]
     spans += [(b.open_time[0], b.close_time[-1]) for b in recordings.bars if len(b)]
     there = "nothing was recorded" if not spans else (
         f"recorded is {utc_text(int(min(s[0] for s in spans)))} to {utc_text(int(max(s[1] for s in spans)))}")
+    there = "; ".join([there, *crossed])
     asked = "before" if days is None else f"in the {days} days before"
     return (f"execution: nothing to measure {asked} {date} 00:00 UTC; {there}. Choose another --date, a longer --days, "
             "or name quotes or candles that lie there.")

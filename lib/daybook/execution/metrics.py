@@ -27,7 +27,7 @@ UNITS = {
     "spread_bps": "bps of mid, full spread, weighted by the time a quote stood",
     "slippage_touch_bps": "bps of mid, against the touch the sender saw; negative is better than the touch",
     "slippage_mid_bps": "bps of mid, against the mid at the decision",
-    "latency_ms": "ms from sending an order to its fill; of a feed, above its fastest message",
+    "latency_ms": "ms from sending an order to its fill; of a feed, above the fastest message of its hour",
     "touch_notional": "quote currency on the thinner side of the touch",
     "volatility_edges": "bps per square root of a minute",
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from daybook.core.arrays import Bools, Floats, Ints
-from daybook.core.time import MINUTE_MS
+from daybook.core.time import HOUR_MS, MINUTE_MS
 from daybook.execution.distribution import distribution_of
 from daybook.execution.estimators import abdi_ranaldo_squares, corwin_schultz, root_of_mean
 from daybook.execution.fills import Fills
@@ -121,11 +121,23 @@ def quote_samples(quotes: Quotes, taker_latency_ms: float) -> tuple[Samples, Edg
     if np.isfinite(notional).all():
         figures["touch_notional"] = Sample(notional, stood, session, state)
     if quotes.feed_delay_ms is not None:
-        above = quotes.feed_delay_ms - quotes.feed_delay_ms.min()
+        above = above_fastest(quotes.time_ms, quotes.feed_delay_ms)
         figures["latency_ms"] = Sample(above, np.ones_like(above), session, state)
     if resolves_latency(quotes):
         figures |= _taker(quotes, taker_latency_ms, minutes, codes)
     return Samples(figures), edges
+
+
+def above_fastest(times: Floats, delay_ms: Floats) -> Floats:
+    """(N,) ms by which each message came later than the fastest one of its hour.
+
+    times: (N,) float64 ms UTC, never falling. delay_ms: (N,) receive time minus event time. The clocks' difference
+    drifts, and is another one in the next recording: an hour is short enough to take it for one figure.
+    """
+    hour = np.floor(times / HOUR_MS)
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(hour)) + 1))
+    fastest = np.repeat(np.minimum.reduceat(delay_ms, starts), np.diff(np.append(starts, times.size)))
+    return np.asarray(delay_ms - fastest)
 
 
 def resolves_latency(quotes: Quotes) -> bool:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from daybook.core.arrays import Bools, Floats
+from daybook.core.arrays import Bools, Floats, Ints
 from daybook.core.errors import DataError
 from daybook.core.hashing import hash_arrays
+from daybook.core.time import DAY_MS
 
 _BPS = 1e4
 _COLUMNS = ("time_ms", "bid", "ask", "bid_size", "ask_size")
@@ -43,6 +44,15 @@ class QuoteFaults:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedDay:
+    """What one file held of one UTC day: the file's name, the day's 00:00 in ms UTC, and the faults counted there."""
+
+    source: str
+    day_ms: int
+    faults: QuoteFaults
+
+
 @dataclass(frozen=True)
 class Quotes:
     """Best bid and ask of one market, oldest first; a quote stands until the next one.
@@ -50,7 +60,8 @@ class Quotes:
     time_ms: (N,) float64 ms UTC, never falling, with fractions where the recorder had them. bid, ask: (N,) float64
     quote price, 0 < bid <= ask. bid_size, ask_size: (N,) float64 base units, NaN where the recording has none.
     feed_delay_ms: (N,) float64 receive time minus the exchange's own time, or None where one of them is missing;
-    it holds the difference of the two clocks. Arrays are read-only. Raises DataError when lengths differ.
+    it holds the difference of the two clocks. days: sources and faults by file and UTC day, where they are known so.
+    Arrays are read-only. Raises DataError when lengths differ.
     """
 
     venue: str
@@ -63,6 +74,7 @@ class Quotes:
     ask_size: Floats
     feed_delay_ms: Floats | None = None
     faults: QuoteFaults = field(default_factory=QuoteFaults)
+    days: tuple[RecordedDay, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (*_COLUMNS, "feed_delay_ms"):
@@ -112,11 +124,16 @@ class Quotes:
         return hash_arrays([np.frombuffer(f"{self.venue}/{self.symbol}".encode(), dtype=np.uint8), *columns])
 
     def within(self, start_ms: float, end_ms: float) -> Quotes:
-        """The quotes stamped in [start_ms, end_ms)."""
+        """The quotes stamped in [start_ms, end_ms), with the sources and faults of the UTC days that it touches."""
         start, stop = np.searchsorted(self.time_ms, [start_ms, end_ms])
         part = slice(int(start), int(stop))
         delay = None if self.feed_delay_ms is None else self.feed_delay_ms[part]
-        return replace(self, feed_delay_ms=delay, **{name: getattr(self, name)[part] for name in _COLUMNS})
+        columns = {name: getattr(self, name)[part] for name in _COLUMNS}
+        if not self.days:
+            return replace(self, feed_delay_ms=delay, **columns)
+        days = tuple(day for day in self.days if day.day_ms < end_ms and day.day_ms + DAY_MS > start_ms)
+        sources = tuple(dict.fromkeys(day.source for day in days))
+        return replace(self, feed_delay_ms=delay, sources=sources, faults=_added(days), days=days, **columns)
 
 
 @dataclass(frozen=True)
@@ -132,29 +149,49 @@ class RawQuotes:
 
 
 def clean_quotes(venue: str, symbol: str, path: Path, raw: RawQuotes) -> Quotes:
-    """The usable quotes of a file in the order of time, with the count of those left out.
+    """The usable quotes of a file in the order of time, with the count of those left out: none of a crossed file.
 
-    Raises QuoteFileError when none is usable.
+    Raises QuoteFileError when the file holds nothing but impossible prices or times.
     """
     usable: Bools = np.isfinite(raw.time_ms)
     for price in (raw.bid, raw.ask):
         usable &= np.isfinite(price) & (price > 0)
+    if not usable.any():
+        raise QuoteFileError(f"{path}: none of {raw.bid.size:,} quotes is usable. Record or download the file again.")
     crossed: Bools = usable & (raw.ask < raw.bid)
     kept = usable & ~crossed
     times = raw.time_ms[kept]
-    if not times.size:
-        raise QuoteFileError(f"{path}: none of {raw.bid.size:,} quotes is usable ({int(crossed.sum()):,} crossed). "
-                             "Record or download the file again.")
-    faults = QuoteFaults(
-        rows=int(raw.bid.size), crossed=int(crossed.sum()), invalid=int((~usable).sum()),
-        backward=int((np.diff(times) < 0).sum()), locked=int((raw.ask[kept] == raw.bid[kept]).sum()),
-    )
+    days = _recorded_days(path.name, raw, usable, crossed)
     order = np.argsort(times, kind="stable")
     unknown = np.full(raw.bid.size, np.nan)
     bid_size, ask_size = (unknown if size is None else size for size in (raw.bid_size, raw.ask_size))
     delay = None if raw.feed_delay_ms is None else raw.feed_delay_ms[kept][order]
     return Quotes(venue, symbol, (path.name,), times[order], raw.bid[kept][order], raw.ask[kept][order],
-                  bid_size[kept][order], ask_size[kept][order], delay, faults)
+                  bid_size[kept][order], ask_size[kept][order], delay, _added(days), days)
+
+
+def _recorded_days(source: str, raw: RawQuotes, usable: Bools, crossed: Bools) -> tuple[RecordedDay, ...]:
+    """The faults of a file by UTC day; a row that has no time belongs to the day of the row above it."""
+    timed = np.isfinite(raw.time_ms)
+    above = np.maximum.accumulate(np.where(timed, np.arange(timed.size), np.argmax(timed)))
+    day: Ints = np.floor(raw.time_ms[above] / DAY_MS).astype(np.int64)
+    kept = np.flatnonzero(usable & ~crossed)
+    backward = np.zeros(timed.size, dtype=np.bool_)
+    backward[kept[1:]] = np.diff(raw.time_ms[kept]) < 0
+    locked = np.zeros(timed.size, dtype=np.bool_)
+    locked[kept] = raw.ask[kept] == raw.bid[kept]
+    numbers, place = np.unique(day, return_inverse=True)
+    counts = [np.bincount(place[rows], minlength=numbers.size).tolist()
+              for rows in (slice(None), crossed, ~usable, backward, locked)]
+    return tuple(RecordedDay(source, int(number) * DAY_MS, QuoteFaults(*(int(count) for count in found)))
+                 for number, *found in zip(numbers, *counts, strict=True))
+
+
+def _added(days: Sequence[RecordedDay]) -> QuoteFaults:
+    total = QuoteFaults()
+    for day in days:
+        total = total.plus(day.faults)
+    return total
 
 
 def joined_quotes(parts: Sequence[Quotes]) -> Quotes:
@@ -178,4 +215,6 @@ def joined_quotes(parts: Sequence[Quotes]) -> Quotes:
     delay = np.concatenate(known)[order] if len(known) == len(delays) else None
     sources = tuple(source for part in ordered for source in part.sources)
     times, bid, ask, bid_size, ask_size = (column[order] for column in columns)
-    return Quotes(ordered[0].venue, ordered[0].symbol, sources, times, bid, ask, bid_size, ask_size, delay, faults)
+    days = tuple(day for part in ordered for day in part.days) if all(part.days for part in ordered) else ()
+    return Quotes(ordered[0].venue, ordered[0].symbol, sources, times, bid, ask, bid_size, ask_size, delay, faults,
+                  days)

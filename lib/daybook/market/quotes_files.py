@@ -13,6 +13,9 @@ from daybook.market.quotes import QuoteFileError
 MAX_QUOTE_BYTES = 2**30
 """A day of every touch of a busy market is about 500 MB as text; more is no quote file."""
 
+_MAX_LINE_BYTES = 2**24
+"""A snapshot of a whole book is about 100 kB."""
+
 _CORRUPT = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, RuntimeError)
 
 
@@ -42,13 +45,19 @@ def file_bytes(path: Path) -> bytes:
 
 
 def gzip_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a gzip file, one at a time. Raises QuoteFileError as `file_bytes` does."""
+    """The lines of a gzip file, one at a time; a line as long as the limit is refused before it is whole.
+
+    Raises QuoteFileError as `file_bytes` does.
+    """
     size = 0
     try:
         with gzip.open(path, "rb") as stream:
-            for line in stream:
+            while line := stream.readline(_MAX_LINE_BYTES + 1):
                 size += len(line)
                 _limit(path, size)
+                if len(line) > _MAX_LINE_BYTES:
+                    raise QuoteFileError(f"{path}: holds a line longer than {_MAX_LINE_BYTES:,} bytes, no message is "
+                                         "so long. Record or download the file again.")
                 yield line
     except _CORRUPT as error:
         raise QuoteFileError(f"{path}: corrupt or unreadable ({error}). Download it again.") from error

@@ -19,6 +19,7 @@ from daybook.core.files import read_parquet
 from daybook.market.quotes import QuoteFileError, Quotes, RawQuotes, clean_quotes
 
 _NAME = re.compile(r"([A-Za-z0-9]{4,24})[-_]quotes.*\.parquet", re.ASCII)
+_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9]{2,24}", re.ASCII)
 
@@ -29,7 +30,8 @@ def is_quote_parquet(path: Path) -> bool:
 
 
 def read_quote_parquet(path: Path) -> Quotes:
-    """The quotes of one Parquet file. Raises QuoteFileError for missing columns, several markets or an odd name."""
+    """The quotes of one Parquet file. Raises QuoteFileError for missing columns, several markets, an odd name or a
+    time in another unit."""
     try:
         table = read_parquet(path)
     except DataError as error:
@@ -42,9 +44,23 @@ def read_quote_parquet(path: Path) -> Quotes:
     if not _VENUE.fullmatch(venue) or not _SYMBOL.fullmatch(symbol):
         raise QuoteFileError(f"{path}: venue {venue!r} (its folder) or symbol {symbol!r} is no name. Use letters and "
                              "digits, for example binance_spot/BTCUSDT-quotes.parquet.")
-    sizes = [_floats(table, name) if name in table.column_names else None for name in ("bid_size", "ask_size")]
-    return clean_quotes(venue, symbol, path, RawQuotes(_times(table), _floats(table, "bid"), _floats(table, "ask"),
-                                                       *sizes))
+    try:
+        sizes = [_floats(table, name) if name in table.column_names else None for name in ("bid_size", "ask_size")]
+        raw = RawQuotes(_times(table), _floats(table, "bid"), _floats(table, "ask"), *sizes)
+    except pa.ArrowException as error:
+        raise QuoteFileError(f"{path}: a column does not hold what its name says ({error}). Write times as timestamps "
+                             "or milliseconds and the others as numbers.") from None
+    if "time_ms" in table.column_names:
+        _require_milliseconds(path, raw.time_ms)
+    return clean_quotes(venue, symbol, path, raw)
+
+
+def _require_milliseconds(path: Path, times: Floats) -> None:
+    wrong = np.flatnonzero(np.isfinite(times) & ~((times >= _EARLIEST_MS) & (times < _LATEST_MS)))
+    if wrong.size:
+        raise QuoteFileError(f"{path}: row {wrong[0]} holds the time {times[wrong[0]]:.0f}, allowed are milliseconds "
+                             "since 1970-01-01 UTC between the years 2000 and 2100. Convert the column, then read it "
+                             "again.")
 
 
 def _symbol(path: Path, table: pa.Table) -> str:
