@@ -78,14 +78,14 @@ def test_the_interval_is_narrowest_where_it_was_asked_to_be():
 
 def test_a_day_more_changes_nothing_of_the_days_before():
     returns = np.random.default_rng(5).normal(size=60)
-    returns[50] = 900.0
+    returns[50] = 1e15
     whole, part = confidence_sequence(returns), confidence_sequence(returns[:40])
     np.testing.assert_array_equal(whole.low[:40], part.low)
     np.testing.assert_array_equal(whole.evidence[:40], part.evidence)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.floats(1e-150, 1e150))
+@given(st.integers(0, 10**6), st.floats(1e-250, 1e250))
 def test_the_interval_scales_with_the_returns_and_turns_with_their_sign(seed, scale):
     returns = np.random.default_rng(seed).normal(0.3, 1.0, 30)
     plain, scaled, turned = (confidence_sequence(returns * factor) for factor in (1.0, scale, -1.0))

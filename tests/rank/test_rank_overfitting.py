@@ -121,6 +121,13 @@ def test_the_order_and_scale_of_rows_mean_nothing():
     np.testing.assert_array_equal(first.logits, second.logits)
 
 
+def test_an_idle_half_has_no_sharpe_ratio_however_long_it_is():
+    returns = np.random.default_rng(0).normal(0.01, 0.01, size=(5, 200_000))
+    returns[:, :100_000] = 0.0
+    found = overfitting(returns, 4)
+    assert found.in_sample[-1] == found.logits[-1] == 0.0
+
+
 def test_rows_that_can_not_be_compared_are_left_out_and_counted():
     returns = np.random.default_rng(3).normal(size=(6, 64))
     returns[1], returns[2], returns[4, 5] = 0.0, 0.01, np.nan

@@ -152,3 +152,22 @@ def test_too_few_returns_or_trials_are_refused():
         stats.expected_maximum(0)
     with pytest.raises(UsageError, match="above 0"):
         stats.minimum_backtest_years(10, 0.0)
+    for variance in (-1.0, math.nan, math.inf):
+        with pytest.raises(UsageError, match="variance"):
+            stats.deflated_sharpe_ratio(0.1, 100, 5, variance=variance)
+    with pytest.raises(UsageError, match="1 or more"):
+        stats.expected_maximum(math.nan)
+
+
+def test_an_effective_number_of_trials_need_not_be_whole():
+    found = [stats.expected_maximum(trials) for trials in (1, 1.2, 1.9, 2, 2.5, 3)]
+    assert found == sorted(found)
+    assert found[:2] == [0.0, 0.0]
+    assert stats.deflated_sharpe_ratio(0.2, 168, 41.2) > stats.deflated_sharpe_ratio(0.2, 168, 72)
+
+
+def test_two_returns_are_the_fewest_that_can_be_judged():
+    found = stats.moments(np.array([0.01, 0.03]))
+    assert found is not None
+    assert (found.n, found.skew, found.kurtosis) == (2, pytest.approx(0.0), pytest.approx(1.0))
+    assert 0.5 < stats.deflated_sharpe_ratio(found.sharpe, 2, 1, found.skew, found.kurtosis) < 1.0

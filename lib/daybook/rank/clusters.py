@@ -50,9 +50,9 @@ def trial_clusters(returns: Floats, correlation: float = SAME_IDEA) -> TrialClus
     returns: (N, T) float64, one row a trial, all over the same periods. Rows are joined by average linkage for as long
     as the mean correlation between two clusters is at least `correlation`. Clusters count as independent of each other;
     inside one, n trials with mean correlation rho count as rho + (1 - rho) n. Thus copies count once, unrelated trials
-    each, and opposite trials, of which one is always the better, both. It is an estimate: a gate charges all trials.
-    More than 4,000 rows are clustered in parts whose counts are added, which counts more. The order of rows changes
-    nothing.
+    each, and opposite trials, of which one is always the better, both. It is an estimate, since unrelated trials over
+    few periods seem related by chance: a gate charges all trials. More than 4,000 rows are clustered in parts whose
+    counts are added, which counts more. The order of rows changes nothing.
     Raises UsageError for returns that are not a table and for a correlation outside 0 to 1.
     Source: Lopez de Prado and Lewis (2019), Quantitative Finance 19(9), for counting clusters, with a fixed cut instead
     of their search, which finds clusters among unrelated trials too; Bailey and Lopez de Prado (2014), J. Portfolio

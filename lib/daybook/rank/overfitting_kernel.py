@@ -9,7 +9,7 @@ from numba import njit
 
 from daybook.core.arrays import Floats, Ints
 
-_ROUNDING: Final = 1e-12
+_ROUNDING: Final = 1e-10
 """A variance up to this fraction of the squares it is the difference of is rounding and counts as none."""
 _DIGITS: Final = 1e-12
 """Sharpe ratios are told to so many digits, so that rows which differ in scale alone are equal."""

@@ -89,21 +89,28 @@ def probabilistic_sharpe_ratio(
     return NORMAL.cdf(psr_z(sharpe, n, skew, kurtosis, benchmark))
 
 
-def expected_maximum(trials: int) -> float:
+def expected_maximum(trials: float) -> float:
     """Expected best of N independent standard normal draws; 0 for one draw. Raises UsageError if trials < 1.
 
+    An effective number of trials need not be whole; below two the approximation is held at 0.
     Source: Bailey, Borwein, Lopez de Prado and Zhu (2014), Notices of the AMS 61(5), eq. 6.
     """
-    if trials < 1:
+    if not 1 <= trials < math.inf:
         raise UsageError(f"trials: found {trials}, allowed is 1 or more.")
     if trials == 1:
         return 0.0
     share = 1.0 - EULER_GAMMA
-    return share * NORMAL.inv_cdf(1.0 - 1.0 / trials) + EULER_GAMMA * NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    best = share * NORMAL.inv_cdf(1.0 - 1.0 / trials) + EULER_GAMMA * NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
+    return max(best, 0.0)
 
 
-def expected_maximum_sharpe(trials: int, variance: float) -> float:
-    """Expected best Sharpe ratio among N worthless trials whose Sharpe ratios have this variance."""
+def expected_maximum_sharpe(trials: float, variance: float) -> float:
+    """Expected best Sharpe ratio among N worthless trials whose Sharpe ratios have this variance.
+
+    Raises UsageError for fewer than one trial and for a variance that is no finite number of 0 or more.
+    """
+    if not 0.0 <= variance < math.inf:
+        raise UsageError(f"variance: found {variance}, allowed is a finite number of 0 or more.")
     return math.sqrt(variance) * expected_maximum(trials)
 
 
@@ -167,7 +174,7 @@ def null_variance(n: int) -> float:
 
 
 def deflated_sharpe_ratio(
-    sharpe: float, n: int, trials: int, skew: float = 0.0, kurtosis: float = 3.0, variance: float | None = None
+    sharpe: float, n: int, trials: float, skew: float = 0.0, kurtosis: float = 3.0, variance: float | None = None
 ) -> float:
     """Probability that the true Sharpe ratio exceeds the best that `trials` worthless ones would show.
 
@@ -191,7 +198,7 @@ def minimum_track_record(
     return 1.0 + sharpe_variance_factor(sharpe, skew, kurtosis) * errors**2
 
 
-def minimum_backtest_years(trials: int, sharpe_annual: float = 1.0) -> float:
+def minimum_backtest_years(trials: float, sharpe_annual: float = 1.0) -> float:
     """Years of backtest below which the best of N worthless trials is expected to show this annual Sharpe ratio.
 
     Source: Bailey, Borwein, Lopez de Prado and Zhu (2014), eq. 7.
