@@ -128,6 +128,21 @@ def test_missing_and_cut_files_are_named(tmp_path: Path) -> None:
         csv_bytes(path)
 
 
+def test_a_damaged_zip_of_another_packing_or_with_a_garbled_name_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-1m-2023-06-01.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("BTCUSDT-1m-2023-06-01.csv", spot_csv(minutes(200)))
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(bytes(content))
+    with pytest.raises(CandleFileError, match=r"06-01\.zip: corrupt or unreadable zip"):
+        csv_bytes(path)
+    path = zipped(path, spot_csv(minutes(2)), "é-1m.csv")
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xc3("))
+    with pytest.raises(CandleFileError, match=r"06-01\.zip: corrupt or unreadable zip"):
+        csv_bytes(path)
+
+
 @settings(max_examples=150, deadline=None)
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), length=st.integers(1, 4))
 def test_damaged_zip_is_an_error_or_the_same_text(

@@ -7,6 +7,7 @@ millisecond or microsecond inside the bar. A person's own CSV may have the first
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -28,6 +29,9 @@ ARCHIVE_COLUMNS = (*CANDLE_COLUMNS, "close_time", "quote_volume", "count", "take
                    "taker_buy_quote_volume", "ignore")
 MAX_CSV_BYTES = 256 * 2**20
 """A month of 1-second bars is 250 MB; anything larger is no candle file."""
+
+CORRUPT_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError)
+"""What a damaged zip raises when it is opened or read, beside OSError: a name in it may be no UTF-8."""
 
 SPOT, USDM = "binance_spot", "binance_usdm"
 
@@ -51,7 +55,7 @@ def csv_bytes(path: Path, inside: str | None = None) -> bytes:
         if size > MAX_CSV_BYTES:
             raise CandleFileError(f"{path}: {size:,} bytes, allowed are {MAX_CSV_BYTES:,}. Split the file.")
         return path.read_bytes()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except CORRUPT_ZIP as error:
         raise CandleFileError(f"{path}: corrupt or unreadable zip ({error}). Download it again.") from error
     except OSError as error:
         raise CandleFileError(f"{path}: can not be read ({error.strerror or error}). Check the file.") from error

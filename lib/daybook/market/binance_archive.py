@@ -18,7 +18,7 @@ from daybook.core.errors import StorageError
 from daybook.core.files import sync_folder
 from daybook.core.hashing import hash_file
 from daybook.core.time import DAY_MS, MINUTE_MS, Window, day_start_ms
-from daybook.market.archive import SPOT, USDM
+from daybook.market.archive import CORRUPT_ZIP, SPOT, USDM
 from daybook.market.http import ExchangeClient
 from daybook.market.http_errors import AnswerError, ExchangeError
 from daybook.market.names import require_symbol
@@ -147,7 +147,7 @@ class BinanceArchive:
         try:
             with zipfile.ZipFile(part) as archive:
                 size = sum(member.file_size for member in archive.infolist())
-        except (zipfile.BadZipFile, OSError) as error:
+        except (*CORRUPT_ZIP, OSError) as error:
             self.quarantine(part, f"{file.name}.unreadable")
             raise AnswerError(f"{file.path}: no readable zip ({error}), though its checksum fits.") from None
         if size > allowed:

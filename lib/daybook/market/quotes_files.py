@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from daybook.market.archive import CORRUPT_ZIP
 from daybook.market.quotes import QuoteFileError
 
 MAX_QUOTE_BYTES = 2**30
@@ -16,7 +16,7 @@ MAX_QUOTE_BYTES = 2**30
 _MAX_LINE_BYTES = 2**24
 """A snapshot of a whole book is about 100 kB."""
 
-_CORRUPT = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError, RuntimeError)
+_CORRUPT = (*CORRUPT_ZIP, gzip.BadGzipFile)
 
 
 def file_bytes(path: Path) -> bytes:
