@@ -170,6 +170,9 @@ class Mortal:
         self._accidents = accidents
         self._ran = 0
 
+    def alone(self) -> Mortal:
+        return self
+
     def run(self, function: Callable[[Any], Any], tasks: Iterable[tuple[Any, SweepTask]]) -> Iterator[tuple[Any, Any]]:
         left = iter(tasks)
         while together := list(islice(left, self.count)):

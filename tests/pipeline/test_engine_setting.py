@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from engine_killer import OnMarket
 
+from daybook.backtest.scale_out import Engine
+from daybook.backtest.scale_out_tasks import SweepTask
+from daybook.backtest.scale_out_workers import DIED
 from daybook.core.errors import UsageError
 from daybook.core.settings import load_settings
 from daybook.pipeline.day import Day, open_day
@@ -33,6 +36,23 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAYBOOK_DATA", str(tmp_path_factory.mktemp("data")))
         yield open_day(None, "00_score")
+
+
+@dataclass
+class Doomed:
+    """Workers in this process that die of every task with a simulation on one market."""
+
+    symbol: str
+    timeframe: str
+    count: int = 1
+
+    def alone(self) -> Doomed:
+        return self
+
+    def run(self, function: Callable[[Any], Any], tasks: Iterable[tuple[Any, SweepTask]]) -> Iterator[tuple[Any, Any]]:
+        for name, task in tasks:
+            touched = {(part.file.symbol, part.file.timeframe) for part in task.parts}
+            yield name, DIED if (self.symbol, self.timeframe) in touched else function(task)
 
 
 def on(day: Day, engine: str) -> Day:
@@ -57,7 +77,7 @@ def test_a_day_screens_the_same_on_worker_processes(day: Day) -> None:
 def test_row_29_a_lost_simulation_has_no_score_is_counted_as_failed_and_named(
     day: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("daybook.backtest.scale_out"), "run_task", OnMarket("ETHUSDT", "60m"))
+    monkeypatch.setattr(Engine, "_workers", lambda self: nullcontext(Doomed("ETHUSDT", "60m")))
     work = on(day, "processes")
     found = screened(work)
     hours = [one for one in found if one.timeframe == "60m"]

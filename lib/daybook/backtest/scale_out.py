@@ -174,7 +174,7 @@ def scaled_out(work: Work, workers: Workers, task_seconds: float, pace: Pace) ->
             pace.learn(work, piece, answer)
     lost: set[int] = set()
     for piece in suspects:
-        lost |= _alone(work, workers, piece, results)
+        lost |= _alone(work, workers.alone(), piece, results)
     return _joined(work, first, results, lost)
 
 

@@ -40,6 +40,10 @@ class Workers(Protocol):
         """
         ...
 
+    def alone(self) -> Workers:
+        """The same, to be handed one task at a time."""
+        ...
+
 
 class ProcessWorkers:
     """Processes of this machine (loky), kept for a minute after their last task."""
@@ -63,6 +67,10 @@ class ProcessWorkers:
         finally:
             for future in flying:
                 future.cancel()
+
+    def alone(self) -> ProcessWorkers:
+        """One process, so that a death costs no other."""
+        return ProcessWorkers(1)
 
     def _submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
         from joblib.externals.loky import get_reusable_executor
@@ -104,6 +112,10 @@ class DaskWorkers:
         finally:
             if flying:
                 self._client.cancel(list(flying))
+
+    def alone(self) -> DaskWorkers:
+        """These workers: a death costs no other anyway."""
+        return self
 
     def _done(self, futures: list[Any]) -> list[Any]:
         """Futures with an answer, at least one."""
