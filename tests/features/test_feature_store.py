@@ -112,9 +112,10 @@ def test_the_layout_names_code_market_day_and_content(tmp_path, bars):
     kept.table(bars, NAMES)
     path = kept.path(bars, date(2023, 1, 3), NAMES)
     assert path in files(tmp_path)
-    code, symbol, timeframe, day, name = path.relative_to(tmp_path).parts
+    code, venue, symbol, timeframe, day, name = path.relative_to(tmp_path).parts
     assert code.startswith("v=") and len(code) == 14
-    assert (symbol, timeframe, day) == ("symbol=BTCUSDT", "timeframe=5m", "day=2023-01-03")
+    assert (venue, symbol) == (f"venue={bars.venue}", "symbol=BTCUSDT")
+    assert (timeframe, day) == ("timeframe=5m", "day=2023-01-03")
     assert len(name) == 12 + 1 + 12 + len(".parquet")
     assert kept.path(bars, date(2022, 12, 31), NAMES) is None, "its warm-up is not whole"
 
@@ -130,7 +131,6 @@ def test_days_without_a_whole_warmup_and_days_that_still_grow_are_not_kept(tmp_p
 
 
 @pytest.mark.parametrize(("change", "recomputed"), [
-    (lambda bars: replace(bars, venue="elsewhere"), 4),
     (lambda bars: replace(bars, close=np.where(np.arange(len(bars)) == 300, bars.close * 1.0001, bars.close)), 4),
     (lambda bars: replace(bars, volume=np.where(np.arange(len(bars)) == 5 * DAY, 1.0, bars.volume)), 2),
     (lambda bars: replace(bars, close=np.where(np.arange(len(bars)) == 100, bars.close * 1.0001, bars.close)), 0),
@@ -236,10 +236,22 @@ def test_duckdb_reads_the_whole_store(tmp_path, bars):
         kept.table(part, NAMES)
     rows = duckdb.sql(
         f"select symbol, timeframe, day::varchar, count(*), count(*) filter (isnan(rsi_14)), min(open_time) "  # noqa: S608
-        f"from read_parquet('{tmp_path}/*/*/*/*/*.parquet', hive_partitioning = true) group by all order by all"
+        f"from read_parquet('{tmp_path}/*/*/*/*/*/*.parquet', hive_partitioning = true) group by all order by all"
     ).fetchall()
     assert len(rows) == 8
     assert rows[4] == ("BTCUSDT", "5m", "2023-01-02", DAY, 0, MONDAY_MS)
+
+
+def test_one_symbol_of_two_venues_is_kept_for_both(tmp_path, bars, computed):
+    kept = FeatureStore(tmp_path)
+    kept.table(bars, NAMES)
+    computed.clear()
+    other = replace(bars, venue="okx_swap")
+    same(kept.table(other, NAMES), compute(other, NAMES))
+    computed.clear()
+    for market in (bars, other):
+        kept.table(market, NAMES)
+    assert computed == [DAY * HEAD] * 2, "only the days without a whole warm-up are computed again"
 
 
 def test_two_processes_may_build_the_same_table(tmp_path, bars, computed):

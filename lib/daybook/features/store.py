@@ -50,10 +50,10 @@ class Partition:
 class FeatureStore:
     """Feature tables below one folder, a day a file, addressed by content: data hash, code hash of this part, names.
 
-    Layout: `v=<code>/symbol=<S>/timeframe=<T>/day=<YYYY-MM-DD>/<names>-<data>.parquet`, hive style, so that DuckDB
-    reads all of it at once. A day is kept once it has ended and the warm-up of its week is whole, so that nothing in
-    the store depends on where somebody's bars began; corrected bars replace the day's file. Adding a day computes
-    the warm-up and the week up to that day, never what came before.
+    Layout: `v=<code>/venue=<V>/symbol=<S>/timeframe=<T>/day=<YYYY-MM-DD>/<names>-<data>.parquet`, hive style, so that
+    DuckDB reads all of it at once. A day is kept once it has ended and the warm-up of its week is whole, so that
+    nothing in the store depends on where somebody's bars began; corrected bars replace the day's file. Adding a day
+    computes the warm-up and the week up to that day, never what came before.
     """
 
     root: Path
@@ -90,14 +90,14 @@ class FeatureStore:
 
     def discard_before(self, day: date) -> int:
         """Delete the files of every code version for days before this UTC day; how many were deleted."""
-        folders = [path for path in self.root.glob("v=*/symbol=*/timeframe=*/day=*") if _day_named(path) < day]
+        folders = [path for path in self.root.glob("v=*/**/day=*") if _day_named(path) < day]
         files = [file for folder in folders for file in folder.glob("*.parquet")]
         for file in files:
             file.unlink(missing_ok=True)
-        for folder in (*folders, *self.root.glob("v=*/symbol=*/timeframe=*"), *self.root.glob("v=*/symbol=*"),
-                       *self.root.glob("v=*")):
-            if not any(folder.iterdir()):
+        for folder in folders:
+            while folder != self.root and not any(folder.iterdir()):
                 folder.rmdir()
+                folder = folder.parent
         return len(files)
 
     def _table(
@@ -155,8 +155,9 @@ class FeatureStore:
                 outdated.unlink(missing_ok=True)
 
     def _file(self, bars: Bars, part: Partition, names: tuple[str, ...]) -> Path:
-        folder = (self.root / f"v={code_hash('features')[:_HASH_SHOWN]}" / f"symbol={quote(bars.symbol, safe='')}"
-                  / f"timeframe={bars.timeframe}" / f"day={part.day}")
+        market = (f"venue={quote(bars.venue, safe='')}", f"symbol={quote(bars.symbol, safe='')}")
+        folder = self.root.joinpath(f"v={code_hash('features')[:_HASH_SHOWN]}", *market, f"timeframe={bars.timeframe}",
+                                    f"day={part.day}")
         return folder / f"{hash_json(names)[:_HASH_SHOWN]}-{part.data[:_HASH_SHOWN]}.parquet"
 
 
