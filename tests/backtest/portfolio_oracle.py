@@ -24,6 +24,7 @@ class Held:
     quantity: float
     fees: float
     best: float
+    funding: float = 0.0
 
 
 @dataclass
@@ -51,13 +52,29 @@ class PlainLeg:
         end = self.opens(bar) + timeframe_ms(self.leg.bars.timeframe)
         return min(end, self.opens(bar + 1)) if bar + 1 < self.count else end
 
+    def funding_due(self, bar: int) -> float:
+        """The sum of the rates whose minute lies after the open before this bar and not after its own."""
+        rates = self.leg.conditions.funding
+        if rates is None:
+            return 0.0
+        minutes = rates.funding_time // 60_000 * 60_000
+        return float(sum(rate for minute, rate in zip(minutes, rates.funding_rate, strict=True)
+                         if self.opens(bar - 1) < minute <= self.opens(bar)))
+
+    def worth(self) -> float:
+        """What the leg has earned so far, its open position at the mark."""
+        held = self.held
+        if held is None:
+            return self.profit
+        return self.profit + held.side * held.quantity * (self.mark - held.entry_price) - held.fees - held.funding
+
     @property
     def count(self) -> int:
         return self.stop - self.first
 
     def bits(self, bar: int) -> int:
         """What acts at the open of a bar: decided at the close before it, and so many bars earlier."""
-        decided = bar - 1 - self.leg.latency_bars
+        decided = bar - 1 - self.leg.conditions.latency_bars
         return int(self.leg.bits[self.first + decided]) if decided >= 0 else 0
 
 
@@ -95,9 +112,7 @@ class PlainPortfolio:
         return self
 
     def worth(self) -> float:
-        open_profit = [leg.held.side * leg.held.quantity * (leg.mark - leg.held.entry_price) - leg.held.fees
-                       for leg in self.legs if leg.held]
-        return 1.0 + math.fsum(leg.profit for leg in self.legs) + math.fsum(open_profit)
+        return 1.0 + math.fsum(leg.worth() for leg in self.legs)
 
     def exposures(self) -> list[float]:
         return [leg.held.side * leg.held.quantity * leg.mark if leg.held else 0.0 for leg in self.legs]
@@ -122,9 +137,7 @@ class PlainPortfolio:
         self.gross.append(math.fsum(map(abs, self.exposures())))
         self.net.append(math.fsum(self.exposures()))
         self.signed.append([leg.held.side * leg.held.quantity if leg.held else 0.0 for leg in self.legs])
-        self.profit.append([
-            leg.profit + (leg.held.side * leg.held.quantity * (leg.mark - leg.held.entry_price) - leg.held.fees
-                          if leg.held else 0.0) for leg in self.legs])
+        self.profit.append([leg.worth() for leg in self.legs])
 
     def stop_inside(self, leg: PlainLeg, held: Held, bar: int, now: int) -> None:
         """The nearest stop first, then the target; the best price moves when the bar is complete."""
@@ -166,6 +179,8 @@ class PlainPortfolio:
         if long_entry and short_entry:
             long_entry = short_entry = False
         held = leg.held
+        if held is not None:
+            held.funding += held.side * held.quantity * leg.price("close", bar - 1) * leg.funding_due(bar)
         if held is None:
             return 1 if long_entry else -1 if short_entry else 0
         if short_entry if held.side > 0 else long_entry:
@@ -183,7 +198,7 @@ class PlainPortfolio:
         price = leg.price("open", bar) * (1 + side * leg.side_cost(bar))
         base = 1.0
         if sizing.compounding:
-            decided = max(bar - 1 - leg.leg.latency_bars, 0)
+            decided = max(bar - 1 - leg.leg.conditions.latency_bars, 0)
             base = self.equity[self.clock.index(leg.ends(decided))]
         notional = sizing.share(leg.leg.stops) * base
         if sizing.quantity:
@@ -202,10 +217,10 @@ class PlainPortfolio:
     def leave(self, leg: PlainLeg, held: Held, bar: int, price: float, reason: str, now: int) -> None:
         fill = price * (1 - held.side * leg.side_cost(bar))
         fees = held.fees + leg.leg.costs.fee * held.quantity * fill
-        pnl = held.side * held.quantity * (fill - held.entry_price) - fees
+        pnl = held.side * held.quantity * (fill - held.entry_price) - fees - held.funding
         self.trades.append({"leg": leg.leg.name, "entry_time": leg.opens(held.entry_bar), "time": now, "reason": reason,
                             "side": "long" if held.side > 0 else "short", "entry_price": held.entry_price,
-                            "exit_price": fill, "quantity": held.quantity, "pnl": pnl})
+                            "exit_price": fill, "quantity": held.quantity, "pnl": pnl, "funding": held.funding})
         leg.profit += pnl
         leg.held = None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daybook.backtest.conditions import Conditions
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.kernel import REASONS
 from daybook.backtest.metrics import Metrics
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEG_TRADE_COLUMNS = ("leg", "entry_time", "exit_time", "side", "entry_price", "exit_price", "quantity", "pnl", "return",
-                     "reason", "cost")  # fmt: skip
-LEG_COLUMNS = ("leg", "symbol", "timeframe", "trades", "refused", "pnl", "contribution", "cost", "turnover")
+                     "reason", "cost", "funding")  # fmt: skip
+LEG_COLUMNS = ("leg", "symbol", "timeframe", "trades", "refused", "pnl", "contribution", "cost", "funding", "turnover")
 _LONGEST_NAME = 80
 
 
@@ -44,8 +44,8 @@ class Leg:
     """One stream of signals on one market, with its own costs, stops and size.
 
     bits: (T,) uint8 for the T bars, as `simulate_bits` takes them. sizing: of each entry; its notional is a multiple of
-    the portfolio's initial capital, with `compounding` of its equity, and its own capital is not used. latency_bars:
-    bars by which fills come late.
+    the portfolio's initial capital, with `compounding` of its equity, and its own capital is not used. conditions:
+    latency and funding; margin and detail are not modelled here. Raises PortfolioError for those.
     """
 
     name: str
@@ -54,7 +54,13 @@ class Leg:
     stops: Stops = field(default_factory=Stops)
     costs: Costs = field(default_factory=Costs)
     sizing: Sizing = NOTIONAL
-    latency_bars: int = 0
+    conditions: Conditions = PLAIN
+
+    def __post_init__(self) -> None:
+        for name in ("margin", "detail"):
+            if getattr(self.conditions, name) is not None:
+                raise PortfolioError(f"portfolio: {self.name} has {name}, which a portfolio does not model; allowed "
+                                     "are latency_bars and funding. Leave it out, or simulate the leg by itself.")
 
     @classmethod
     def of(cls, strategy: Strategy, bars: Bars, params: Mapping[str, float] | None = None, **given: Any) -> Leg:
@@ -107,7 +113,7 @@ def simulate_portfolio(
     """
     _require(legs, capital, leverage)
     tapes = [window_tape(leg.bars, leg.costs, window, replace(leg.sizing, capital=capital),
-                         Conditions(latency_bars=leg.latency_bars)) for leg in legs]
+                         leg.conditions) for leg in legs]
     joined = _joined(legs, tapes)
     clock = clock_of(joined.until, joined.first)
     paths = _room(len(legs), clock.size, joined.open.size)
@@ -142,8 +148,9 @@ def _joined(legs: Sequence[Leg], tapes: Sequence[WindowTape]) -> Tapes:
     """The bars of all legs, one leg after the other. A bar that the next one overlaps is complete when that opens."""
     first_price, high, low, close, side_cost = (np.concatenate([tape.tape[place] for tape in tapes])
                                                 for place in range(5))
-    factors = [leg.sizing.factors(leg.bars.rows(0, tape.stop), leg.latency_bars)[tape.start:]
-               for leg, tape in zip(legs, tapes, strict=True)]
+    factors = np.concatenate([
+        tape.sizing.factors(tape.bars.rows(0, tape.stop), tape.conditions.latency_bars)[tape.start:] for tape in tapes])
+    funding = np.concatenate([tape.conditions.funding_due(tape.bars.rows(tape.start, tape.stop)) for tape in tapes])
     until = []
     for tape in tapes:
         closes = tape.open_time + timeframe_ms(tape.bars.timeframe)
@@ -152,16 +159,15 @@ def _joined(legs: Sequence[Leg], tapes: Sequence[WindowTape]) -> Tapes:
     first = np.concatenate(([0], np.cumsum([len(tape) for tape in tapes]))).astype(np.int64)
     bits = np.concatenate([window_bits(leg.bits, tape) for leg, tape in zip(legs, tapes, strict=True)])
     opens = np.concatenate([tape.open_time for tape in tapes])
-    return Tapes(first_price, high, low, close, side_cost, np.concatenate(factors), bits, opens, np.concatenate(until),
-                 first)
+    return Tapes(first_price, high, low, close, side_cost, factors, funding, bits, opens, np.concatenate(until), first)
 
 
 def _rules(leg: Leg, tape: WindowTape) -> list[float]:
     """A leg's row of rules. Raises SignalError for stops that can not be, SizingError for a risk without a stop."""
     stop_loss, take_profit, max_holding = kernel_levels(leg.stops)
     row = [tape.terms[0], tape.sizing.unit_quantity, tape.sizing.share(leg.stops), tape.sizing.cap,
-           float(tape.sizing.compounding), float(leg.latency_bars), stop_loss, take_profit, float(max_holding),
-           float(leg.stops.trailing_stop), float(leg.stops.break_even)]
+           float(tape.sizing.compounding), float(leg.conditions.latency_bars), stop_loss, take_profit,
+           float(max_holding), float(leg.stops.trailing_stop), float(leg.stops.break_even)]
     if len(row) != RULES:
         raise PortfolioError(f"portfolio: {len(row)} rules are written, the kernel reads {RULES}.")
     return row
@@ -201,6 +207,7 @@ def _trades(
         "return": ledger["pnl"] / (ledger["quantity"] * ledger["entry_price"]),
         "reason": reason,
         "cost": ledger["cost"] * capital,
+        "funding": ledger["funding"] * capital,
     }
     return pd.DataFrame(columns, columns=list(LEG_TRADE_COLUMNS))
 
@@ -213,7 +220,7 @@ def _leg_table(
 
     places, count = ledger["leg"].astype(np.int64), len(legs)
     sums = {name: np.bincount(places, weights, minlength=count) for name, weights in (
-        ("pnl", ledger["pnl"]), ("cost", ledger["cost"]),
+        ("pnl", ledger["pnl"]), ("cost", ledger["cost"]), ("funding", ledger["funding"]),
         ("turnover", ledger["quantity"] * (ledger["entry_price"] + ledger["exit_price"])))}
     columns: dict[str, Any] = {
         "leg": [leg.name for leg in legs], "symbol": [leg.bars.symbol for leg in legs],
@@ -221,7 +228,7 @@ def _leg_table(
         "trades": np.bincount(places, minlength=count),
         "refused": np.bincount(kept_out["leg"].astype(np.int64), minlength=count),
         "pnl": sums["pnl"] * capital, "contribution": sums["pnl"], "cost": sums["cost"] * capital,
-        "turnover": sums["turnover"],
+        "funding": sums["funding"] * capital, "turnover": sums["turnover"],
     }
     return pd.DataFrame(columns, columns=list(LEG_COLUMNS))
 

@@ -18,8 +18,9 @@ from daybook.core.arrays import Bytes, Floats, Ints
 class Tapes(NamedTuple):
     """The bars of all legs, one leg after the other: leg i has the bars [first[i], first[i + 1]).
 
-    open, high, low, close, side_cost, factor (of an entry's size): (N,) float64. bits: (N,) uint8, moved by the
-    latency. open_time: (N,) int64; until: (N,) int64 when a bar is complete. first: (L + 1,) int64.
+    open, high, low, close, side_cost, factor (of an entry's size), funding (rate due on a position carried into the
+    bar): (N,) float64. bits: (N,) uint8, moved by the latency. open_time: (N,) int64; until: (N,) int64 when a bar is
+    complete. first: (L + 1,) int64.
     """
 
     open: Floats
@@ -28,6 +29,7 @@ class Tapes(NamedTuple):
     close: Floats
     side_cost: Floats
     factor: Floats
+    funding: Floats
     bits: Bytes
     open_time: Ints
     until: Ints
@@ -71,7 +73,7 @@ class Run(NamedTuple):
 
 
 TRADE: Final = ("leg", "entry_bar", "exit_bar", "side", "entry_price", "exit_price", "quantity", "pnl", "cost",
-                "reason", "time")  # fmt: skip
+                "reason", "time", "funding")  # fmt: skip
 """Bars count from the leg's first one; time is that of the exit in ms UTC."""
 REFUSED: Final = ("leg", "time", "side", "notional", "gross", "equity")
 
@@ -93,8 +95,8 @@ BREAK_EVEN_STOP: Final = 8
 _NONE: Final = -1
 
 # A leg's position.
-_SIGNED, _ENTRY_PRICE, _ENTRY_BAR, _ENTRY_FEE, _ENTRY_COST, _BEST, _MARK, _PROFIT = range(8)
-_POSITION: Final = 8
+_SIGNED, _ENTRY_PRICE, _ENTRY_BAR, _ENTRY_FEE, _ENTRY_COST, _BEST, _MARK, _PROFIT, _FUNDING = range(9)
+_POSITION: Final = 9
 _NEVER: Final = 1 << 62
 _ROUNDING: Final = 1e-12
 _TRADES, _REFUSALS, _TICKS = range(3)
@@ -146,6 +148,7 @@ def _worth(account: Floats, positions: Floats) -> float:
     for leg in range(positions.shape[0]):
         if positions[leg, _SIGNED] != 0.0:
             worth -= positions[leg, _ENTRY_FEE] + positions[leg, _SIGNED] * positions[leg, _ENTRY_PRICE]
+            worth -= positions[leg, _FUNDING]
     for leg in range(positions.shape[0]):
         if positions[leg, _SIGNED] != 0.0:
             worth += positions[leg, _SIGNED] * positions[leg, _MARK]
@@ -167,9 +170,10 @@ def _leave(account: Floats, held: Floats, fee: float, row: Floats, price: float,
     size = abs(held[_SIGNED])
     fill = price * (1.0 - side * side_cost)
     paid = fee * size * fill
-    pnl = held[_SIGNED] * (fill - held[_ENTRY_PRICE]) - paid - held[_ENTRY_FEE]
+    pnl = held[_SIGNED] * (fill - held[_ENTRY_PRICE]) - paid - held[_ENTRY_FEE] - held[_FUNDING]
     row[1], row[3], row[4], row[5], row[6] = held[_ENTRY_BAR], side, held[_ENTRY_PRICE], fill, size
     row[7], row[8] = pnl, held[_ENTRY_COST] + (paid + size * price * side_cost)
+    row[11] = held[_FUNDING]
     held[_SIGNED] = 0.0
     held[_PROFIT] += pnl
     account[0] += pnl
@@ -224,7 +228,7 @@ def _enter(held: Floats, fee: float, bar: int, side: int, price: float, side_cos
     held[_SIGNED], held[_ENTRY_PRICE], held[_ENTRY_BAR] = side * size, fill, bar
     held[_ENTRY_FEE] = fee * size * fill
     held[_ENTRY_COST] = held[_ENTRY_FEE] + size * price * side_cost
-    held[_BEST], held[_MARK] = fill, price
+    held[_BEST], held[_MARK], held[_FUNDING] = fill, price, 0.0
 
 
 @_compiled
@@ -246,7 +250,8 @@ def _record(paths: Paths, positions: Floats, k: int, worth: float) -> None:
             value = signed * positions[leg, _MARK]
             gross += abs(value)
             net += value
-            profit += value - signed * positions[leg, _ENTRY_PRICE] - positions[leg, _ENTRY_FEE]
+            profit += value - signed * positions[leg, _ENTRY_PRICE]
+            profit -= positions[leg, _ENTRY_FEE] + positions[leg, _FUNDING]
         signs[leg, k], profits[leg, k] = signed, profit
     paths.equity[k], paths.gross[k], paths.net[k] = worth, gross, net
 
@@ -301,9 +306,9 @@ def _end(tapes: Tapes, rules: Floats, paths: Paths, run: Run, now: int, ruined: 
 
 @_compiled
 def _open(tapes: Tapes, rules: Floats, paths: Paths, run: Run, now: int) -> bool:
-    """Bars that open now: exits of all legs, so that what they free is there for the entries; `wanted` is written.
+    """Bars that open now: funding due, then exits of all legs, so that what they free is there for the entries.
 
-    Returns whether any leg wants to enter.
+    Writes `wanted`. Returns whether any leg wants to enter.
     """
     entering = False
     for leg in range(run.at.size):
@@ -314,7 +319,10 @@ def _open(tapes: Tapes, rules: Floats, paths: Paths, run: Run, now: int) -> bool
         run.inside[leg], run.next_time[leg] = 1, tapes.until[bar]
         if bar == tapes.first[leg]:
             continue
-        side = _side(run.positions[leg, _SIGNED])
+        held = run.positions[leg]
+        side = _side(held[_SIGNED])
+        if side != 0:
+            held[_FUNDING] += held[_SIGNED] * held[_MARK] * tapes.funding[bar]
         want = _wanted_side(tapes.bits[bar - 1], side)
         reason = REVERSE if want != 0 else SIGNAL
         if want == side and side != 0 and bar == run.due[leg]:
