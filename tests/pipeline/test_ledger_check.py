@@ -22,7 +22,7 @@ from daybook.rank.ledger import chained, row_digests
 Change = Callable[[Any], Any]
 
 
-def published(tmp_path: Path, days: int = 5) -> tuple[RunFolders, Path]:
+def published(tmp_path: Path, days: int = 3) -> tuple[RunFolders, Path]:
     """Re-runs, which need no pools, on so many days, each with its receipt."""
     folders, data = RunFolders(tmp_path / "runs"), tmp_path / "data"
     for number in range(1, days + 1):
@@ -49,16 +49,16 @@ def changed(data: Path, change: Change) -> None:
 def test_a_ledger_as_published_is_whole(tmp_path: Path) -> None:
     folders, data = published(tmp_path)
     found = check_ledger(folders, data)
-    assert (found.runs, found.trials, found.receipts, found.problem) == (5, 20, 5, None)
-    assert check_ledger(folders, data, 3).runs == 3
+    assert (found.runs, found.trials, found.receipts, found.problem) == (3, 12, 3, None)
+    assert check_ledger(folders, data, 2).runs == 2
     require_whole_ledger(folders, data)
     assert check_ledger(folders, tmp_path / "nothing").trials == 0
 
 
 def test_a_changed_trial_of_a_recent_run_stops_the_day(tmp_path: Path) -> None:
     folders, data = published(tmp_path)
-    changed(data, lambda connection: connection.execute("UPDATE trials SET sharpe = 9 WHERE sequence = 4"))
-    with pytest.raises(DataError, match=r"run 2026-01-04/02, row 0.*Move .*store away"):
+    changed(data, lambda connection: connection.execute("UPDATE trials SET sharpe = 9 WHERE sequence = 3"))
+    with pytest.raises(DataError, match=r"run 2026-01-03/02, row 0.*Move .*store away"):
         require_whole_ledger(folders, data)
 
 

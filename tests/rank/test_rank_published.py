@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,10 +63,10 @@ def member(identity: str, score: float, day: str) -> PoolMember:
     )
 
 
-def trials(run_id: str, count: int, label: str) -> pa.Table:
+def trials(run_id: str, count: int, label: str, kind: str = "sweep") -> pa.Table:
     ledger = TrialLedger(run_id[:10], run_id, "20_backtest")
     ledger.extend({
-        "kind": "sweep", "identity": [f"{label}{n}" for n in range(count)], "structure_hash": f"s-{label}",
+        "kind": kind, "identity": [f"{label}{n}" for n in range(count)], "structure_hash": f"s-{label}",
         "params": {"n": 1}, "symbol": "BTCUSDT", "timeframe": "1m", "window_start": 0, "window_end": 1, "n_bars": 10,
         "birth": 0, "author": "test", "data_hash": "d", "outcome": "ok", "sharpe": np.arange(count) * 0.5,
     })
@@ -213,6 +216,13 @@ def test_a_re_run_counts_the_runs_of_its_day_that_came_before_it(store):
     assert prior_state(store, two.day, 3).trials.today == 5
 
 
+def test_nulls_are_counted_and_are_no_designs_that_a_duplicate_could_repeat(store):
+    one = run(FIRST).model_copy(update={"trials": (trials(f"{FIRST}/01", 3, "null-", "null"),)})
+    publish(store, one)
+    state = prior_state(store, day_after(FIRST))
+    assert (state.trials.by_kind, state.identities) == ({"null": 3}, frozenset())
+
+
 def test_trials_of_unfinished_runs_are_chained_and_counted_with_the_run_that_took_them_in(store):
     one, two = days(2)
     one = one.model_copy(update={"unfinished": (unfinished_trials("2023-06-14-1", 4),)})
@@ -275,6 +285,39 @@ def test_row_11_a_store_of_the_first_schema_is_migrated_on_a_copy_and_its_chain_
     assert version_1.read(verify_trials) is None
     assert publish(version_1, three).outcome == "unchanged"
     assert one.record_hash(row_digests(one.trial_rows())) != RECORD_1, "rows of today are of another form"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import daybook.core.store as core
+from daybook.rank import store_schema
+name, when = sys.argv[2], sys.argv[3]
+owner = core.Store if hasattr(core.Store, name) else core
+original = getattr(owner, name)
+
+def dying(*arguments):
+    if when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(owner, name, dying)
+core.Store(Path(sys.argv[1]), store_schema()).upgrade()
+"""
+
+
+@pytest.mark.parametrize(("name", "when"), [
+    ("_bring_up_to_date", "after"), ("_seal", "before"), ("_seal", "after"),
+])
+def test_row_13_a_migration_that_is_killed_leaves_a_usable_generation(version_1, tmp_path, name, when):
+    died = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "old"), name, when], check=False)
+    assert died.returncode == -signal.SIGKILL
+    usable = version_1.verified()
+    assert usable.number == (4 if (name, when) == ("_seal", "after") else 3)
+    version_1.upgrade()
+    assert version_1.read(verify_trials) is None
+    assert prior_state(version_1, "2023-06-16").trials.ever == 19
 
 
 def test_a_changed_row_of_the_first_form_is_still_found_after_the_migration(version_1):

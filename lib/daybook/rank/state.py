@@ -191,7 +191,7 @@ def _tests(connection: duckdb.DuckDBPyConnection, day: str) -> tuple[ForwardTest
 
 
 def _tried(connection: duckdb.DuckDBPyConnection, first: str, day: str) -> frozenset[str]:
-    query = "SELECT DISTINCT identity FROM trials WHERE day >= ? AND day < ?"
+    query = "SELECT DISTINCT identity FROM trials WHERE day >= ? AND day < ? AND kind <> 'null'"
     rows = connection.execute(query, [first, day]).fetchall()
     return frozenset(row[0] for row in rows)
 

@@ -206,15 +206,16 @@ def _by_market(validated: list[Screened]) -> pd.DataFrame:
 def _headline(candidates: pd.DataFrame, figures: dict[str, Any], nulls: NullContest) -> Headline:
     best = figures["best_sharpe"]
     maximum = figures["expected_noise_maximum"]
+    number = f"{len(candidates)} candidate{'' if len(candidates) == 1 else 's'}"
     if candidates.empty:
         text = "No candidate reached the backtest today."
     elif best is None or maximum is None:
-        text = f"{len(candidates)} candidates were tested; they traded too little for a comparison with luck."
+        text = f"{number} tested, with too little trading for a comparison with luck."
     elif best <= maximum:
-        text = (f"Luck alone explains the best of {len(candidates)} candidates: its Sharpe ratio is {best:.1f}, and "
+        text = (f"Luck alone explains the best of {number}: its Sharpe ratio is {best:.1f}, and "
                 f"the best of {figures['compared']:,} worthless results would show {maximum:.1f}.")
     else:
-        text = (f"The best of {len(candidates)} candidates has a Sharpe ratio of {best:.1f}, above the {maximum:.1f} "
+        text = (f"The best of {number} has a Sharpe ratio of {best:.1f}, above the {maximum:.1f} "
                 f"that the best of {figures['compared']:,} worthless results would show. It is screened, not proven.")
     metrics = (
         Metric(name="best Sharpe ratio on unseen bars", value=best, n=len(candidates), n_unit="candidates",

@@ -86,7 +86,7 @@ def _against_noise(found: Tried, best: tuple[PoolMember, Moments] | None) -> tup
     names = ("best Sharpe, unseen bars", "best expected of luck alone", "PSR of the best",
              "DSR, variance of noise", "DSR, variance of trials")
     if best is None or trials == 0:
-        why = "no candidate traded enough for a Sharpe ratio"
+        why = "no candidate traded enough for a Sharpe ratio" if found.members else "there is no candidate"
         return tuple(Reading(metric=Metric(name=name, reason=why), meaning="Nothing to compare yet.") for name in names)
     member, own = best
     annual = own.sharpe * np.sqrt(BLOCKS_PER_YEAR)
