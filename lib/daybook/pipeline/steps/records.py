@@ -47,7 +47,7 @@ def _said(judged: Verdict) -> str:
         return "proven at every gate"
     if judged.test is None:
         left = FORWARD_DAYS - judged.forward_days
-        return f"{left} days to its one test" if left > 0 else "its test is due"
+        return f"{left} {'day' if left == 1 else 'days'} to its one test" if left > 0 else "its test is due"
     return "a discovery, another gate is shut" if judged.test.rejected else "tested, no discovery"
 
 
