@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from backtest_tapes import MA_SPEC, RSI_SPEC, bar_window, walk_bars
+from fake_s3 import bucket
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scale_out_killer import Killer
@@ -132,6 +133,24 @@ def test_files_of_bars_are_opened_by_uri_and_only_where_they_are_swept(tmp_path:
     for kind in ("local", "processes"):
         found = engine(kind, Path("/nowhere")).sweep([MA, RSI, MA], published, SETS, COSTS, WINDOW, "60m")
         assert_equals_serial(found)
+
+
+def test_bars_in_an_object_store_are_written_once_listed_verified_and_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    bars = walk_bars(3_000, seed=12)
+    with bucket() as store:
+        options = f"endpoint_override=127.0.0.1:{store.server_port}&scheme=http&region=us-east-1"
+        folder = f"s3://bucket/daybook/bars?{options}"
+        file = publish_bars(bars, folder)
+        assert list(store.objects) == [f"bucket/daybook/bars/{bars.data_hash}.parquet"]
+        assert publish_bars(bars, folder) == file
+        assert published_bars(folder) == (file,)
+        found = Engine().sweep(RSI, file, RSI_SETS, COSTS)
+        other = replace(file, data_hash="0" * 64)
+        with pytest.raises(DataError, match="promised was 000000000000"):
+            load_bars(other)
+    pd.testing.assert_frame_equal(found.table, sweep(RSI, bars, RSI_SETS, COSTS), check_exact=True)
 
 
 # ---- rows 28 and 29 of the fault matrix

@@ -55,7 +55,7 @@ def publish_bars(bars: Bars, folder: str | Path) -> BarsFile:
     folder: a path or a URI that every worker can open. Raises StorageError when it can not be written, UsageError for a
     URI of an unknown kind.
     """
-    where = f"{_place(folder)}/{bars.data_hash}.parquet"
+    where = _inside(folder, f"{bars.data_hash}.parquet")
     file = BarsFile(where, bars.venue, bars.symbol, bars.timeframe, len(bars), bars.data_hash)
     files, path = file_system(where)
     try:
@@ -80,7 +80,7 @@ def published_bars(folder: str | Path) -> tuple[BarsFile, ...]:
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{folder}: can not be listed ({error}). Check the place and the rights to read it.") from error
     names = sorted(entry.base_name for entry in entries if entry.extension == "parquet" and entry.base_name[0] != ".")
-    found = [_described(f"{_place(folder)}/{name}") for name in names]
+    found = [_described(_inside(folder, name)) for name in names]
     return tuple(sorted(found, key=lambda file: (file.symbol, file.timeframe, file.venue, file.data_hash)))
 
 
@@ -106,6 +106,12 @@ def _place(folder: str | Path) -> str:
     """The folder as every process names it: a URI as it is, a path made absolute."""
     text = str(folder)
     return text.rstrip("/") if "://" in text else str(Path(text).absolute())
+
+
+def _inside(folder: str | Path, name: str) -> str:
+    """A file of the folder; options that a URI ends in (`?endpoint_override=...`) stay at its end."""
+    place, mark, options = _place(folder).partition("?") if "://" in str(folder) else (_place(folder), "", "")
+    return f"{place.rstrip('/')}/{name}{mark}{options}"
 
 
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
