@@ -25,8 +25,7 @@ from collections.abc import Iterator
 from backtest_bench import Target, print_targets
 from backtest_peers import COSTS, MA, seeded_bars
 
-from daybook.backtest import sweep
-from daybook.backtest.stream import SweepInputs, sweep_best
+from daybook.backtest import SweepInputs, sweep, sweep_best
 
 MOST_BYTES, MOST_COLD_SECONDS, MOST_SLOPE = 100.0, 0.5, 3.0
 LONG_BARS = 100_000

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from backtest_tapes import MA_SPEC, RSI_SPEC, walk_bars
 
-from daybook.backtest import sweep
-from daybook.backtest.stream import SweepInputs, sweep_best, sweep_chunks
+from daybook.backtest import SweepInputs, sweep, sweep_best, sweep_chunks
 from daybook.core.errors import UsageError
 from daybook.execution import Costs
 from daybook.strategy import parse_spec
