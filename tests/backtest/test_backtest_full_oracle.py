@@ -33,7 +33,7 @@ from daybook.backtest.simulate import new_record, simulate_one, window_bits
 from daybook.backtest.tape import window_tape
 from daybook.design.grammar import condition
 from daybook.execution import Costs
-from daybook.market.aggregate import aggregate
+from daybook.market.aggregate import aggregate_minutes
 from daybook.market.bars import Bars
 from daybook.market.funding import FundingRates
 from daybook.strategy import Stops, parse_spec, signal_bits
@@ -91,7 +91,7 @@ def fine_tapes(draw: st.DrawFn) -> tuple[Bars, Bars, Any]:
     kept[0] = True
     fine = Bars(whole.venue, whole.symbol, "1m", *(getattr(whole, name)[kept] for name in (
         "open_time", "open", "high", "low", "close", "volume")))
-    bars = aggregate(fine, "5m")
+    bars = aggregate_minutes(fine, 5)
     bits = draw(st.lists(st.integers(0, 15), min_size=len(bars), max_size=len(bars)))
     return bars, fine, np.array(bits, dtype=np.uint8)
 
@@ -169,7 +169,7 @@ def test_every_row_of_a_sweep_equals_the_replay_under_every_rule() -> None:
     spec = {**RSI_SPEC, "name": "rsi-trail", "trailing_stop": "sl", "break_even": 0.002, "max_holding": 40}
     strategies = [parse_spec(spec), parse_spec(RSI_SPEC)]
     fine = walk_bars(2000)
-    markets = [walk_bars(700, symbol="ETHUSDT"), aggregate(fine, "5m")]
+    markets = [walk_bars(700, symbol="ETHUSDT"), aggregate_minutes(fine, 5)]
     window, sets = bar_window(fine, 300, 1900), [{"window": 7.0, "sl": 0.004}, {}]
     around = Conditions(1, None, Margin(30.0), {"BTCUSDT": fine, "ETHUSDT": None})
     sizing = Sizing(volatility_target=0.5, leverage_cap=2.0, volatility_bars=30)
@@ -229,7 +229,7 @@ def settled(shared_data: Path) -> FundingRates:
 def test_recorded_bars_with_a_halt_and_a_gap_agree_with_the_plain_engine(
         halted: Bars, settled: FundingRates, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    bars = halted if seed % 2 else aggregate(halted, "5m")
+    bars = halted if seed % 2 else aggregate_minutes(halted, 5)
     bits = np.where(rng.random(len(bars)) < 0.12, rng.integers(0, 16, len(bars)), 0).astype(np.uint8)
     settles = int(np.searchsorted(bars.open_time, HALT - HALT % (8 * HOUR) + 8 * HOUR))
     bits[settles - 8:settles - 1] = [*[0] * 4, 1, 1, 1]

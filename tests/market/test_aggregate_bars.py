@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daybook.core.errors import UsageError
 from daybook.core.time import MINUTE_MS
-from daybook.market.aggregate import aggregate, aggregate_minutes, incomplete, minutes_present
+from daybook.market.aggregate import aggregate, aggregate_minutes, masked, minutes_present
 from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
 
@@ -27,7 +27,7 @@ def test_bucket_takes_first_open_extremes_last_close_and_summed_volume() -> None
     tape = [(JUNE, 10.0, 12.0, 9.0, 11.0, 1.0), (JUNE + 60_000, 11.0, 15.0, 10.0, 14.0, 2.0),
             (JUNE + 120_000, 14.0, 14.5, 7.0, 8.0, 4.0), (JUNE + 180_000, 8.0, 9.0, 8.0, 9.0, 8.0),
             (JUNE + 240_000, 9.0, 9.5, 8.5, 9.2, 16.0), (JUNE + 300_000, 9.2, 9.3, 9.1, 9.3, 32.0)]
-    five = aggregate(bars(tape), "5m")
+    five = aggregate_minutes(bars(tape), 5)
     assert five.timeframe == "5m"
     assert five.open_time.tolist() == [JUNE, JUNE + 300_000]
     assert five.open.tolist() == [10.0, 9.2]
@@ -35,26 +35,33 @@ def test_bucket_takes_first_open_extremes_last_close_and_summed_volume() -> None
     assert five.low.tolist() == [7.0, 9.1]
     assert five.close.tolist() == [9.2, 9.3]
     assert five.volume.tolist() == [31.0, 32.0]
-    assert incomplete(bars(tape), "5m").tolist() == [False, True]
+    assert aggregate(bars(tape), "5m").open_time.tolist() == [JUNE]
     assert minutes_present(bars(tape), 5).tolist() == [5, 1]
 
 
-def test_bucket_without_a_minute_is_absent_and_partial_ones_are_told() -> None:
-    tape = [candle(JUNE + minute * MINUTE_MS) for minute in (0, 1, 3, 4, 10, 11, 12, 13, 14)]
-    five = aggregate(bars(tape), "5m")
-    assert five.open_time.tolist() == [JUNE, JUNE + 600_000]
-    assert incomplete(bars(tape), "5m").tolist() == [True, False]
+def test_bucket_without_a_minute_is_absent_and_one_with_too_few_is_masked() -> None:
+    tape = bars([candle(JUNE + minute * MINUTE_MS) for minute in (0, 1, 3, 4, 10, 11, 12, 13, 14)])
+    assert aggregate_minutes(tape, 5).open_time.tolist() == [JUNE, JUNE + 600_000]
+    assert aggregate(tape, "5m").open_time.tolist() == [JUNE + 600_000]
+    assert masked(tape.open_time, 5).tolist() == [JUNE]
+
+
+@pytest.mark.parametrize(("lost", "opens"), [(0, [JUNE]), (6, [JUNE]), (7, [])])
+def test_an_hour_may_lack_six_minutes(lost: int, opens: list[int]) -> None:
+    hour = bars(minutes(60)[lost:])
+    assert aggregate(hour, "60m").open_time.tolist() == opens
+    assert masked(hour.open_time, 60).tolist() == ([] if opens else [JUNE])
 
 
 def test_empty_table_gives_an_empty_table() -> None:
     assert len(aggregate(bars([]), "60m")) == 0
-    assert incomplete(bars([]), "60m").size == 0
+    assert masked(bars([]).open_time, 60).size == 0
 
 
 def test_one_minute_is_itself() -> None:
     tape = bars(minutes(3))
     assert aggregate(tape, "1m") is tape
-    assert incomplete(tape, "1m").tolist() == [False] * 3
+    assert masked(tape.open_time, 1).size == 0
 
 
 def test_other_timeframes_are_refused() -> None:
@@ -71,18 +78,18 @@ def test_other_timeframes_are_refused() -> None:
 def test_bucket_depends_on_its_own_minutes_to_the_last_bit(present: set[int], cut: int, seed: int) -> None:
     values = np.random.default_rng(seed).uniform(1, 2, (401, 6))
     tape = [(JUNE + at * MINUTE_MS, *(float(value) for value in values[at, 1:])) for at in sorted(present)]
-    whole, oracle = aggregate(bars(tape), "60m"), {}
+    whole, oracle = aggregate_minutes(bars(tape), 60), {}
     for one in tape:
         oracle.setdefault(one[0] // 3_600_000, []).append(one)
     assert len(whole) == len(oracle)
     for at, members in enumerate(oracle.values()):
-        alone = aggregate(bars(members), "60m")
+        alone = aggregate_minutes(bars(members), 60)
         assert whole.volume[at] == alone.volume[0] == pytest.approx(sum(one[5] for one in members))
         assert (whole.high[at], whole.low[at]) == (max(one[2] for one in members), min(one[3] for one in members))
         assert (whole.open[at], whole.close[at]) == (members[0][1], members[-1][4])
     later = [one for one in tape if one[0] >= JUNE + cut // 60 * 3_600_000]
-    assert aggregate(bars(later), "60m").volume.tolist() == whole.volume[len(whole) - len(aggregate(bars(later),
-                                                                                                     "60m")):].tolist()
+    hours = aggregate_minutes(bars(later), 60)
+    assert hours.volume.tolist() == whole.volume[len(whole) - len(hours):].tolist()
 
 
 def _file(path: Path) -> Bars:

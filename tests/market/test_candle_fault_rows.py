@@ -19,11 +19,10 @@ from daybook.market import (
     Bars,
     CandleStore,
     QualityReport,
-    aggregate,
     check_file,
     check_store,
     import_candles,
-    incomplete,
+    masked,
     read_bars,
     synthetic_bars,
 )
@@ -75,10 +74,14 @@ def test_row_36_gaps_are_recorded_and_masked_never_filled(tmp_path_factory: pyte
     bars = read_bars(root, "BTCUSDT", "1m", HOURS_12, venue="own")
     assert np.array_equal(bars.open_time, TAPE.open_time[kept])
     assert np.array_equal(bars.close, TAPE.close[kept])
-    five = aggregate(bars, "5m")
-    expected = {START + at * MINUTE_MS // 300_000 * 300_000 for at in gone}
-    masked = set(five.open_time[incomplete(bars, "5m")].tolist())
-    assert masked == expected & set(five.open_time.tolist())
+    for name, minutes_in, may_lack in (("5m", 5, 0), ("60m", 60, 6)):
+        lacking = np.bincount(np.array(sorted(gone), dtype=np.int64) // minutes_in, minlength=COUNT // minutes_in)
+        opens = START + np.arange(COUNT // minutes_in) * minutes_in * MINUTE_MS
+        longer = read_bars(root, "BTCUSDT", name, HOURS_12, venue="own")
+        assert longer.open_time.tolist() == opens[lacking <= may_lack].tolist()
+        few = opens[(lacking > may_lack) & (lacking < minutes_in)].tolist()
+        assert masked(bars.open_time, minutes_in).tolist() == few
+        assert getattr(report, f"masked_{name}") == len(few)
 
 
 @pytest.mark.parametrize("separate", [False, True])

@@ -291,7 +291,7 @@ def test_a_check_says_where_the_faults_are(shared_data: Path) -> None:
     assert done.stdout.splitlines() == [
         "BTCUSDT-1m-2023-03-24.zip: BTCUSDT 1m on binance_spot: unusable, 1,360 of 1,440 bars (94.444%; at least 98.0% "
         "wanted), 2023-03-24 00:00 UTC to 2023-03-25 00:00 UTC: 1 gaps, 80 missing bars, 72 zero-volume bars (72 in a "
-        "row), 1 irregular closes",
+        "row), 1 irregular closes, 1 60m bars masked",
         "  gap of 80 bars between 2023-03-24 12:39 UTC and 2023-03-24 14:00 UTC",
         "  bar of 2023-03-24 12:39 UTC closed at 2023-03-24 12:39:41.647 UTC",
     ]

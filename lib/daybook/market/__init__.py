@@ -1,6 +1,6 @@
 """Bars, the candle store, candle files and their quality, and the built-in market: the only part that reads candles."""
 
-from daybook.market.aggregate import aggregate, aggregate_minutes, incomplete, minutes_present
+from daybook.market.aggregate import aggregate, aggregate_minutes, masked, minutes_present
 from daybook.market.bars import Bars
 from daybook.market.errors import CandleFileError, MissingCandlesError
 from daybook.market.funding import FundingRates, FundingStore, funding_store
@@ -43,7 +43,7 @@ __all__ = [
     "check_store",
     "funding_store",
     "import_candles",
-    "incomplete",
+    "masked",
     "minutes_present",
     "quote_files",
     "read_bars",

@@ -1,6 +1,7 @@
 """Longer bars from 1-minute bars, in buckets aligned to 1970-01-01 00:00 UTC.
 
-A bucket with missing minutes is built from those that are there; one without any minute is absent, never filled.
+A 5m or 60m bar of which more than a tenth of the minutes are missing is masked: it is absent, as one without any
+minute is, so that nothing is decided on it or learned from it. Nothing is ever filled.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import numpy as np
 from daybook.core.arrays import Bools, Ints
 from daybook.core.errors import UsageError
 from daybook.core.time import MINUTE_MS, timeframe_ms
-from daybook.market.bars import Bars
+from daybook.market.bars import FIELDS, Bars
 
+LEAST_PRESENT = 0.9
+"""Fraction of its minutes that a longer bar must have: all of 5, 54 of 60. An hour must not go for one lost minute."""
 _DAY_MINUTES = 1440
 
 
 def aggregate(bars_1m: Bars, timeframe: str) -> Bars:
-    """1m bars as 1m, 5m or 60m bars; a bucket at either end may be partial, see `incomplete`.
+    """1m bars as 1m, 5m or 60m bars, those masked left out: of which less than LEAST_PRESENT of the minutes is there.
 
     Raises UsageError for another timeframe, or when the bars are not 1m.
     """
     minutes = timeframe_ms(timeframe) // MINUTE_MS
-    return _one_minute(bars_1m) if minutes == 1 else aggregate_minutes(bars_1m, minutes)
+    if minutes == 1:
+        return _one_minute(bars_1m)
+    every, kept = aggregate_minutes(bars_1m, minutes), _enough(minutes_present(bars_1m, minutes), minutes)
+    return Bars(every.venue, every.symbol, every.timeframe, every.open_time[kept],
+                *(getattr(every, field)[kept] for field in FIELDS))
 
 
 def aggregate_minutes(bars_1m: Bars, minutes: int) -> Bars:
@@ -55,10 +62,19 @@ def minutes_present(bars_1m: Bars, minutes: int) -> Ints:
     return counts
 
 
-def incomplete(bars_1m: Bars, timeframe: str) -> Bools:
-    """(B,) bool: which bars of `aggregate` miss at least one minute. Raises UsageError as `aggregate` does."""
-    minutes = timeframe_ms(timeframe) // MINUTE_MS
-    return minutes_present(bars_1m, minutes) < minutes
+def masked(open_time: Ints, minutes: int) -> Ints:
+    """(M,) int64 ms UTC: open times of the buckets that have minutes, but too few of them for a bar.
+
+    open_time: (T,) int64 ms UTC of 1m bars, sorted, each once.
+    """
+    bucket = open_time // (minutes * MINUTE_MS)
+    starts = np.flatnonzero(np.diff(bucket, prepend=-1))
+    few = ~_enough(np.diff(np.append(starts, bucket.size)), minutes)
+    return bucket[starts[few]] * (minutes * MINUTE_MS)
+
+
+def _enough(present: Ints, minutes: int) -> Bools:
+    return present >= LEAST_PRESENT * minutes
 
 
 def _bucket_starts(bars_1m: Bars, minutes: int) -> Ints:

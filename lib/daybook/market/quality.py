@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from daybook.core.arrays import Bools, Ints
 from daybook.core.errors import UsageError
 from daybook.core.time import MINUTE_MS, Window, timeframe_ms, utc_text
+from daybook.market.aggregate import masked
 from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
 from daybook.market.errors import CandleFileError
@@ -63,7 +64,8 @@ class QualityReport(BaseModel):
     that closed before their time, the first MAX_CLOSES_LISTED of them in early_closes. quarantined: rows of the window
     that were refused at import. spikes: bars whose prices stand alone (see `spikes`), the first MAX_SPIKES_LISTED of
     them in spike_bars; spikes_confirmed: equally extreme ones in whose minutes other markets moved too. Both stay in
-    the data. revised: bars of the store that an exchange had corrected by the window's end.
+    the data. revised: bars of the store that an exchange had corrected by the window's end. masked_5m, masked_60m: of
+    1-minute bars, how many longer bars inside the window have too few of their minutes and are left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -93,6 +95,8 @@ class QualityReport(BaseModel):
     spikes_confirmed: int = 0
     spike_bars: tuple[Spike, ...] = ()
     revised: int = 0
+    masked_5m: int = 0
+    masked_60m: int = 0
 
     @property
     def verdict(self) -> Literal["complete", "usable", "unusable"]:
@@ -115,7 +119,7 @@ class QualityReport(BaseModel):
             "off-minute stamps": self.off_minute, f"zero-volume bars{frozen}": self.zero_volume,
             "impossible bars": self.impossible, "irregular closes": self.irregular_closes,
             "quarantined": self.quarantined, "prices that stand alone": self.spikes,
-            "revised bars": self.revised,
+            "revised bars": self.revised, "5m bars masked": self.masked_5m, "60m bars masked": self.masked_60m,
         }
         found = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing wrong"
         return (f"{self.symbol} {self.timeframe} on {self.venue}: {self.verdict}, {self.usable:,} of "
@@ -230,7 +234,7 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
     edges = subject.window is not None
     gaps = _gaps(times, length_ms, window if edges else None)
     expected = -(-window.end_ms // length_ms) - -(-window.start_ms // length_ms)
-    usable = int(distinct(rows.open_time[codes == OK]).size)
+    sound = distinct(rows.open_time[codes == OK])
     longest = sorted(sorted(gaps, key=lambda gap: -gap.missing)[:MAX_GAPS_LISTED],
                      key=lambda gap: gap.last_before_ms or 0)
     refused_codes = defects(refused.rows, length_ms) if refused is not None else np.empty(0, dtype=np.uint8)
@@ -240,8 +244,8 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
     extreme = find_spikes(_sound(rows, length_ms), length_ms, peers)
     return QualityReport(
         venue=subject.venue, symbol=subject.symbol, timeframe=interval_name(length_ms),
-        start_ms=window.start_ms, end_ms=window.end_ms, expected=expected, present=int(times.size), usable=usable,
-        completeness=usable / expected if expected else 0.0,
+        start_ms=window.start_ms, end_ms=window.end_ms, expected=expected, present=int(times.size),
+        usable=int(sound.size), completeness=sound.size / expected if expected else 0.0,
         gap_count=len(gaps), missing=sum(gap.missing for gap in gaps), gaps=tuple(longest),
         duplicates=len(rows) - int(times.size) + int(np.count_nonzero(refused_codes == OK)),
         off_minute=int(np.count_nonzero(every == OFF_GRID)),
@@ -251,6 +255,7 @@ def check_rows(rows: CandleRows, subject: Subject, refused: Quarantined | None =
         quarantined=len(refused_codes), max_missing=subject.max_missing,
         spikes=len(extreme.alone), spikes_confirmed=extreme.confirmed, spike_bars=extreme.alone[:MAX_SPIKES_LISTED],
         early_closes=_early_closes(rows.take(early)),
+        masked_5m=_masked(sound, length_ms, 5, window), masked_60m=_masked(sound, length_ms, 60, window),
     )
 
 
@@ -261,6 +266,14 @@ def _sound(rows: CandleRows, length_ms: int) -> CandleRows:
     first = np.ones(len(in_order), dtype=np.bool_)
     first[1:] = np.diff(in_order.open_time) > 0
     return in_order.take(first)
+
+
+def _masked(times: Ints, length_ms: int, minutes: int, window: Window) -> int:
+    """How many longer bars that lie wholly in the window are masked; 0 where the bars are not 1-minute bars."""
+    if length_ms != MINUTE_MS:
+        return 0
+    opens = masked(times, minutes)
+    return int(np.count_nonzero((opens >= window.start_ms) & (opens + minutes * MINUTE_MS <= window.end_ms)))
 
 
 def _early_closes(rows: CandleRows) -> tuple[EarlyClose, ...]:
