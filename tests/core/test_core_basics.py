@@ -47,6 +47,12 @@ def test_only_calendar_days_are_dates(text: str) -> None:
 
 def test_a_leap_day_is_a_date_and_crypto_years_have_365_days() -> None:
     assert parse_day("2024-02-29") == date(2024, 2, 29)
+
+
+def test_a_window_before_the_calendar_is_refused():
+    assert window_before(date(1, 1, 3), 2).end_ms == day_start_ms(date(1, 1, 3))
+    with pytest.raises(UsageError, match="35 days before 0001-01-01"):
+        window_before(date(1, 1, 1), 35)
     assert bars_per_year("1m") == 525_600
     assert timeframe_ms("60m") == 3_600_000
     with pytest.raises(UsageError, match="15m"):

@@ -167,6 +167,11 @@ def test_the_difference_of_two_clocks_is_no_latency_even_where_it_changes() -> N
     assert latency.mean == pytest.approx(4.5)
 
 
+def test_the_order_of_markets_changes_nothing_in_a_document() -> None:
+    markets = [quotes_of(np.full(5000, 4.0)), quotes_of(np.full(5000, 8.0), symbol="ETHUSDT", seed=4)]
+    assert measure(QUIET, Recordings(quotes=markets)) == measure(QUIET, Recordings(quotes=markets[::-1]))
+
+
 def test_the_last_days_alone_leave_older_fills_out_as_they_do_older_quotes() -> None:
     quotes = [quotes_of(np.full(172_800, 4.0))]  # two days
     old, new = fills_of(np.full(300, 1.0)), fills_of(np.full(300, 2.0), start_ms=MONDAY_MS + DAY_MS)
@@ -224,16 +229,16 @@ def test_a_venue_has_a_pool_in_which_markets_weigh_alike() -> None:
     pool = market_of(measure(QUIET, Recordings(quotes=[dear, cheap])), "*")
     spread = pool.cell("any", "any").spread_bps
     assert spread is not None and spread.mean == pytest.approx(5.0)
-    assert pool.sources == ("ETHUSDT on binance_usdm", "BTCUSDT on binance_usdm")
+    assert pool.sources == ("BTCUSDT on binance_usdm", "ETHUSDT on binance_usdm")
 
 
 def test_fills_are_read_by_market_and_impossible_ones_refused(tmp_path: Path) -> None:
     import pandas as pd
 
     frame = pd.DataFrame({
-        "venue": "v", "symbol": ["B", "A"], "side": [1, -1], "decision_ms": [2, 1], "sent_ms": [3, 2],
-        "done_ms": [4, 3], "decision_mid": 10.0, "arrival_touch": [10.1, 9.9], "price": [10.2, 9.8], "quantity": 1.0,
-        "rejected": False,
+        "venue": "v", "symbol": ["B", "A"], "side": [1, -1], "decision_ms": [MONDAY_MS + 2, MONDAY_MS + 1],
+        "sent_ms": MONDAY_MS + 3, "done_ms": MONDAY_MS + 4, "decision_mid": 10.0,
+        "arrival_touch": [10.1, 9.9], "price": [10.2, 9.8], "quantity": 1.0, "rejected": False,
     })
     path = tmp_path / "fills.parquet"
     frame.to_parquet(path)
@@ -242,7 +247,10 @@ def test_fills_are_read_by_market_and_impossible_ones_refused(tmp_path: Path) ->
     np.testing.assert_allclose(first.slippage_touch_bps, [100.0])
     np.testing.assert_allclose(second.slippage_mid_bps, [200.0])
     for column, value, words in (("side", 0, "side is not 1"), ("sent_ms", 0, "backward"), ("price", -1.0, "price"),
-                                 ("arrival_touch", np.nan, "arrival_touch")):
+                                 ("arrival_touch", np.nan, "arrival_touch"), ("side", "buy", "are numbers"),
+                                 ("symbol", None, "2 of 2 orders name no venue or symbol"),
+                                 ("rejected", "no", "rejected holds"), ("rejected", [None, True], "rejected holds"),
+                                 ("decision_ms", MONDAY_MS // 1000, "decision_ms is no ms")):
         frame.assign(**{column: value}).to_parquet(path)
         with pytest.raises(FillsError, match=words):
             read_fills(path)

@@ -147,6 +147,16 @@ def order(number: int, **options: object) -> Order:
     return Order(f"order-{number}", "entry", "BTCUSDT", MONDAY_MS + 3_600_000.0, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("options", [
+    {"decision_ms": float("nan")}, {"decision_ms": -1.0}, {"notional": float("nan")}, {"notional": -1.0},
+])
+def test_an_order_of_impossible_size_or_time_is_refused_by_name(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=r"order order-1, leg entry: .* allowed is"):
+        order(1, **options)
+    with pytest.raises(UsageError, match="time_ms"):
+        Order("order-1", "entry", "BTCUSDT", float("nan"))
+
+
 def test_what_an_order_pays_does_not_depend_on_what_was_drawn_before() -> None:
     forward = [execute(SLIPPING, 7, order(number)) for number in range(50)]
     backward = [execute(SLIPPING, 7, order(number)) for number in reversed(range(50))]

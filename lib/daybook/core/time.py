@@ -72,9 +72,11 @@ def day_of(time_ms: int) -> date:
 
 
 def window_before(day: date, days: int) -> Window:
-    """[day - days, day): what a research day sees. Raises UsageError unless days >= 1."""
+    """[day - days, day): what a research day sees. Raises UsageError unless days >= 1 and the calendar has them."""
     if days < 1:
         raise UsageError(f"window: found {days} days, allowed is 1 or more.")
+    if days >= day.toordinal():
+        raise UsageError(f"window: {days} days before {day} the calendar has not begun. Choose a later day.")
     return Window(day_start_ms(day - timedelta(days=days)), day_start_ms(day))
 
 

@@ -6,11 +6,13 @@ whatever was drawn before it, in whichever process, and pays anew when the metri
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from daybook.core.arrays import Floats
+from daybook.core.errors import UsageError
 from daybook.core.seeds import generator
 from daybook.execution.distribution import Distribution
 from daybook.execution.measured import MeasuredCosts
@@ -27,7 +29,8 @@ class Order:
 
     order_id, leg: its name; together they fix what it draws. time_ms: when it is sent, ms UTC. volatility: bps per root
     minute before that, as `bar_volatility` has it, NaN where unknown. decision_ms: how long the strategy thought.
-    notional: its size in quote currency, or None for one that any touch can fill.
+    notional: its size in quote currency, or None for one that any touch can fill. Raises UsageError for a time, a
+    thinking time or a size that is no such number.
     """
 
     order_id: str
@@ -37,6 +40,17 @@ class Order:
     volatility: float = float("nan")
     decision_ms: float = 0.0
     notional: float | None = None
+
+    def __post_init__(self) -> None:
+        size = 1.0 if self.notional is None else self.notional
+        for name, holds, allowed in (
+            ("time_ms", math.isfinite(self.time_ms), "ms UTC"),
+            ("decision_ms", self.decision_ms >= 0, "a number of at least 0"),
+            ("notional", 0 <= size < math.inf, "a number of at least 0, or None"),
+        ):
+            if not holds:
+                found = getattr(self, name)
+                raise UsageError(f"order {self.order_id}, leg {self.leg}: {name} is {found!r}, allowed is {allowed}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ _BPS = 1e4
 COLUMNS = ("venue", "symbol", "side", "decision_ms", "sent_ms", "done_ms", "decision_mid", "arrival_touch", "price",
            "quantity", "rejected")  # fmt: skip
 
+_NUMBERS = COLUMNS[2:9]
+_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
+
 
 class FillsError(DataError):
     """A file of fills with other columns or values than allowed."""
@@ -75,8 +78,9 @@ class Fills:
 def read_fills(path: Path) -> list[Fills]:
     """The fills of a Parquet file, or of every Parquet file in a folder, one table a market in the order of names.
 
-    Raises FillsError for a missing column, a side other than 1 or -1, times that run backward, or a filled order
-    without a positive price.
+    Raises FillsError for a missing column, one that holds something else than its name says, an order without a market,
+    a side other than 1 or -1, times that run backward or are in another unit, or a filled order without a positive
+    price.
     """
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
@@ -93,9 +97,20 @@ def _read(path: Path) -> list[Fills]:
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise FillsError(f"{path}: missing column {', '.join(missing)}; needed are {', '.join(COLUMNS)}.")
+    if frame["rejected"].dtype != np.bool_:
+        raise FillsError(f"{path}: rejected holds {frame['rejected'].dtype}, allowed are true and false, never empty. "
+                         "Correct the file.")
+    nameless = frame[["venue", "symbol"]].isna().any(axis=1)
+    if nameless.any():
+        raise FillsError(f"{path}: {int(nameless.sum())} of {len(frame)} orders name no venue or symbol. Correct the "
+                         "file.")
+    try:
+        frame = frame.astype(dict.fromkeys(_NUMBERS, np.float64))
+    except (ValueError, TypeError) as error:
+        raise FillsError(f"{path}: {error}; {', '.join(_NUMBERS)} are numbers. Correct the file.") from None
     found = []
     for (venue, symbol), rows in frame.groupby(["venue", "symbol"], sort=True):
-        side, decided, sent, done, mid, touch, price = (rows[name].to_numpy(np.float64) for name in COLUMNS[2:9])
+        side, decided, sent, done, mid, touch, price = (rows[name].to_numpy(np.float64) for name in _NUMBERS)
         fills = Fills(str(venue), str(symbol), side, decided, sent, done, mid, touch, price,
                       rows["rejected"].to_numpy(np.bool_))
         _check(path, fills)
@@ -107,6 +122,8 @@ def _check(path: Path, fills: Fills) -> None:
     filled = ~fills.rejected
     wrong = {
         "side is not 1 or -1": np.abs(fills.side) != 1,
+        "decision_ms is no ms since 1970-01-01 UTC in 2000 to 2100": (fills.decision_ms < _EARLIEST_MS)
+        | (fills.decision_ms >= _LATEST_MS),
         "times run backward": ~((fills.decision_ms <= fills.sent_ms) & (fills.sent_ms <= fills.done_ms)),
         "decision_mid or arrival_touch is not a positive number": ~(
             (fills.decision_mid > 0) & (fills.arrival_touch > 0)

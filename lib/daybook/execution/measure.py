@@ -86,6 +86,7 @@ def measure(date: str, recordings: Recordings, *, days: int | None = None,
     known = {(one.metrics.venue, one.metrics.symbol) for one in found}
     unused = sorted(f"{symbol} on {venue}" for (venue, symbol), part in fills.items()
                     if len(part) and (venue, symbol) not in known)
+    found.sort(key=lambda one: (one.metrics.venue, one.metrics.symbol))
     found += _pools(found)
     markets = tuple(sorted((one.metrics for one in found), key=lambda market: (market.venue, market.symbol)))
     return ExecutionMetrics(
