@@ -56,7 +56,10 @@ MOST_OF_C_IN_A_YEAR, LEAST_OF_BACKTESTING, MOST_SINGLE_MS = 1.6, 1000.0, 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """One engine in one case: medians in nanoseconds a bar and simulation, and how far it agrees."""
+    """One engine in one case: medians in nanoseconds a bar and simulation, and how far it agrees.
+
+    case: what Daybook ran, of which a slow engine ran only a part.
+    """
 
     case: Case
     engine: str
@@ -88,12 +91,12 @@ def measure(case: Case, peers: list[Engine], rounds: int) -> list[Row]:
         for peer in peers:
             own.append(timed(partial(daybook, case)))
             spent[peer.name].append(timed(partial(peer.run, parts[peer.name])))
-    rows = [row_of(case, MINE, own)]
-    return rows + [row_of(parts[peer.name], peer.name, spent[peer.name], parity[peer.name]) for peer in peers]
+    return [row_of(case, MINE, own)] + [
+        row_of(case, peer.name, spent[peer.name], parity[peer.name], len(parts[peer.name].params)) for peer in peers]
 
 
-def row_of(case: Case, engine: str, spent: list[Clocks], parity: str = "") -> Row:
-    unit = 1e9 / len(case.params) / len(case.bars)
+def row_of(case: Case, engine: str, spent: list[Clocks], parity: str = "", ran: int = 0) -> Row:
+    unit = 1e9 / (ran or len(case.params)) / len(case.bars)
     cpu, wall = (statistics.median(clock) * unit for clock in zip(*spent, strict=True))
     return Row(case, engine, cpu, wall, parity)
 
@@ -143,9 +146,7 @@ def targets(rows: list[Row], bars: int) -> list[Target]:
     found = []
     for mine in (row for row in rows if row.engine == MINE):
         size = len(mine.case.params), len(mine.case.bars)
-        peers = {row.engine: row for row in rows
-                 if row.case.strategy is mine.case.strategy and len(row.case.bars) == size[1]
-                 and (len(row.case.params) == size[0] or row.engine == BACKTESTING)}
+        peers = {row.engine: row for row in rows if row.case is mine.case}
         what = f"{mine.case.strategy.name}, {size[0]:,} x {size[1]:,}"
         most = MOST_OF_C.get(size[0]) if size[1] == bars else MOST_OF_C_IN_A_YEAR
         if C_LOOP in peers and most is not None:
@@ -180,7 +181,7 @@ def print_rows(rows: list[Row]) -> None:
     for row in rows:
         if row.engine == MINE:
             mine = row
-        size = f"{len(mine.case.params):,} x {len(row.case.bars):,}"
+        size = f"{len(row.case.params):,} x {len(row.case.bars):,}"
         cells = (row.case.strategy.name, size, row.engine, f"{row.cpu_ns:.2f}", figure(row.cpu_ns / mine.cpu_ns),
                  figure(row.wall_ns / mine.wall_ns), row.parity)
         print("| " + " | ".join(cells) + " |")

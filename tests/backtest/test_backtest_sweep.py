@@ -70,6 +70,16 @@ def test_bars_before_the_window_warm_signals_up() -> None:
     assert warm["trades"][0] > cold["trades"][0]
 
 
+def test_parameters_are_told_as_canonical_json_in_any_order_and_type() -> None:
+    sets = [{"sl": 0.004, "window": 7}, {"window": np.float64(9.0), "sl": np.float32(0.0625)}, {"window": True + 8},
+            {"tp": 1e-3, "high_level": 90}]
+    table = sweep(RSI, MARKETS[0], sets, COSTS)
+    assert table["params"].tolist() == [canonical_json(RSI.bind(chosen)) for chosen in sets]
+    alike = [{"window": 7, "sl": 0.1 * number} for number in (0.1, 0.2, 0.3, 0.3)]
+    table = sweep(RSI, MARKETS[0], alike, COSTS)
+    assert table["params"].tolist() == [canonical_json(RSI.bind(chosen)) for chosen in alike]
+
+
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [{"window": float(window), "sl": 0.005} for window in range(5, 40)] * 3
     alone = sweep([RSI], MARKETS, sets, COSTS)

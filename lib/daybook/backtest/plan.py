@@ -167,9 +167,15 @@ def _bound(strategy: Strategy, given: Sequence[ParamSet]) -> ParamTable:
         columns = {name: np.array([values[name] for values in bound]) for name in strategy.defaults}
     if not columns:
         return ParamTable({}, [canonical_json({})] * len(given))
-    pattern = ",".join(f"{canonical_json(name)}:%r" for name in columns)
-    listed = (column.tolist() for column in columns.values())
-    return ParamTable(columns, [f"{{{pattern}}}" % values for values in zip(*listed, strict=True)])
+    pattern = ",".join(f"{canonical_json(name)}:%s" for name in columns)
+    texts = (_texts(column.tolist()) for column in columns.values())
+    return ParamTable(columns, [f"{{{pattern}}}" % values for values in zip(*texts, strict=True)])
+
+
+def _texts(numbers: list[float]) -> list[str]:
+    """Each number as JSON has it, written once where it occurs often; 0 and -0 are equal and have two texts."""
+    known = {} if 0.0 in numbers else {number: repr(number) for number in set(numbers)}
+    return [known.get(number) or repr(number) for number in numbers]
 
 
 def _columns(strategy: Strategy, given: Sequence[ParamSet]) -> dict[str, Floats] | None:
