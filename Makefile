@@ -52,13 +52,20 @@ lint: setup ## ruff, mypy, layers, bandit, notebooks without outputs, no secrets
 test-faults: setup ## kill a day at 20 random moments and resume it
 	@KILLS=20 $(BIN)/python -m pytest tests/end_to_end/test_kill_and_resume.py
 
-test-science: setup ## walk 30 days of noise and a planted edge
+test-science: setup ## walk 30 days of noise and a planted edge, play 60 tournaments where the truth is known
 	@SCIENCE_DAYS=30 $(BIN)/python -m pytest -n 2 tests/science
 
 lab: setup ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
 
-bench: setup ## measure the kernel against vectorbt, backtesting.py and a C loop
+bench: setup ## measure backtests, features and stores beside their peers (half an hour)
+	-@$(BIN)/python bench/backtest_bench.py
+	@$(BIN)/python bench/growth_bench.py
+	@$(BIN)/python bench/features_bench.py
+	@$(BIN)/python bench/storage_bench.py
+	@$(BIN)/python bench/scale_out_bench.py
+
+peers: setup ## measure backtests alone beside vectorbt, backtesting.py and a C loop, and tell which targets are met
 	@$(BIN)/python bench/backtest_bench.py
 
 lock: setup ## resolve requirements.in anew into requirements.lock and environment.yml (needs the package index)
@@ -70,4 +77,4 @@ clean: ## remove the environment and every cache (data/ and runs/ stay)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build lib/*.egg-info
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-.PHONY: help setup day test test-faults test-science lint lab bench lock clean
+.PHONY: help setup day test test-faults test-science lint lab bench peers lock clean
