@@ -31,10 +31,10 @@ WEEK = Window(END - 7 * 86_400_000, END)
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
 
-def fade(window: float = 24.0) -> Strategy:
+def fade(window: float = 24.0, widest: float = 60.0) -> Strategy:
     return parse_spec({
         "name": "fade", "rationale": "Overdone moves come back.", "timeframes": ["60m"],
-        "parameters": {"window": {"low": 5, "high": 60, "default": window, "integer": True}},
+        "parameters": {"window": {"low": 5, "high": widest, "default": window, "integer": True}},
         "long_entry": "zscore(close, window) < -1", "long_exit": "zscore(close, window) > 0",
         "short_entry": "zscore(close, window) > 1", "short_exit": "zscore(close, window) < 0", "stop_loss": 0.03,
     })
@@ -78,6 +78,8 @@ def test_nulls_depend_on_seed_and_strategy_and_on_no_order() -> None:
     other = null_contestants(day(seed=8), [fade()])
     assert not any(np.array_equal(a.blocks, b.blocks) for a, b in zip(both, other, strict=False))
     assert len({one.identity for one in (*both, *other)}) == 6
+    alike = null_contestants(day(), [fade(widest=61.0)])
+    assert not any(np.array_equal(a.blocks, b.blocks) for a, b in zip(both, alike, strict=False)), "same signals"
 
 
 def test_every_null_is_a_trial_with_the_strategy_it_copies_as_parent(tmp_path: Path) -> None:

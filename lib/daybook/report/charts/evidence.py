@@ -92,10 +92,11 @@ def _bound(interval: tuple[float | None, float | None] | None, side: int, value:
 
 
 def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float | None, unit: str = "annualised",
-                  best_name: str = "best found", title: str = "All trials of the day against luck") -> Chart:
+                  best_name: str = "best found", title: str = "All trials of the day against luck",
+                  counted: str = "trials") -> Chart:
     """Histogram of the trials' Sharpe ratios with the best one and the maximum that noise alone would show.
 
-    sharpes: (N,) array-like, NaN left out of the bars and counted in the subtitle.
+    sharpes: (N,) array-like, NaN left out of the bars and counted in the subtitle. counted: what they are, in a word.
     """
     given = np.asarray(sharpes, dtype=np.float64).ravel()
     known = given[np.isfinite(given)]
@@ -103,8 +104,8 @@ def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float |
         return no_data(title, "no trial has a Sharpe ratio")
     heights, edges = np.histogram(known, bins=min(_BINS, max(8, int(np.sqrt(known.size)) * 2)))
     data = [{"type": "bar", "x": numbers((edges[:-1] + edges[1:]) / 2), "y": [int(height) for height in heights],
-             "width": plain(edges[1] - edges[0]), "marker": {"color": palette.FOCUS}, "name": "trials",
-             "hovertemplate": "Sharpe %{x:.1f}: %{y} trials<extra></extra>"}]
+             "width": plain(edges[1] - edges[0]), "marker": {"color": palette.FOCUS}, "name": label(counted),
+             "hovertemplate": f"Sharpe %{{x:.1f}}: %{{y}} {label(counted)}<extra></extra>"}]
     shapes, notes = [], []
     for value, caption, colour, level in ((expected_maximum, "best expected of luck alone", palette.THRESHOLD, 1.0),
                                           (best, label(best_name), palette.GOOD, 1.09)):
@@ -113,10 +114,10 @@ def trial_sharpes(sharpes: Any, *, expected_maximum: float | None, best: float |
             shapes.append(shape | {"layer": "above"})
             notes.append(note | {"y": level, "xanchor": "right", "xshift": 3})
     undefined = given.size - known.size
-    subtitle = f"n = {known.size:,} trials" + (f", {undefined:,} more without a Sharpe ratio" if undefined else "")
+    subtitle = f"n = {known.size:,} {counted}" + (f", {undefined:,} more without a Sharpe ratio" if undefined else "")
     return chart(data, title=title, subtitle=subtitle, height=340, layout={
         "xaxis": axis(f"Sharpe ratio, {label(unit)}", range=_span([*known, *(s["x0"] for s in shapes)])),
-        "yaxis": axis("trials"), "shapes": shapes, "annotations": notes, "bargap": 0.02, "showlegend": False,
+        "yaxis": axis(label(counted)), "shapes": shapes, "annotations": notes, "bargap": 0.02, "showlegend": False,
         "margin": {"l": 64, "r": 24, "t": 92, "b": 44}})
 
 
