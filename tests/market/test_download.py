@@ -152,6 +152,14 @@ def test_row_32_a_day_that_nobody_has_yet_stays_missing(place: Place) -> None:
     assert place.store.symbols(SPOT) == ()
 
 
+def test_row_32_a_day_that_the_archive_is_late_with_is_asked_over_rest_however_late(place: Place) -> None:
+    day = MARCH + 3 * DAY_MS
+    place.rest.rows = rows(minutes(1440, day))
+    report = place.download(day, day + DAY_MS, now_ms=day + 9 * DAY_MS)
+    assert report.absent == ("BTCUSDT-1m-2023-03-23.zip",)
+    assert (report.new, place.rest.asked) == (1440, [Window(day, day + DAY_MS)])
+
+
 def test_the_running_day_is_asked_over_rest_up_to_now_only(place: Place) -> None:
     now = MARCH + 90 * MINUTE_MS + 1234
     place.rest.rows = rows(minutes(2000, MARCH))

@@ -154,6 +154,15 @@ def test_row_35_a_closed_port_is_retried_then_named() -> None:
     assert "s3cret" not in str(failed.value)
 
 
+def test_row_35_a_host_that_says_what_it_does_not_have_is_not_down(exchange: FakeExchange) -> None:
+    exchange.routes |= {"/broken": Reply(b"", 503), "/a": Reply(b"1")}
+    with exchange_client(exchange, attempts=1) as client:
+        for path, error in (("broken", UnreachableError), ("gone", NotFoundError), ("broken", UnreachableError)):
+            with pytest.raises(error):
+                client.text(f"{exchange.url}/{path}")
+        assert client.text(f"{exchange.url}/a") == b"1"
+
+
 def test_row_35_a_host_that_is_down_is_not_asked_by_everybody(exchange: FakeExchange) -> None:
     exchange.routes["/a"] = Reply(b"", 503)
     exchange.routes["/b"] = json_reply(1)

@@ -83,6 +83,8 @@ def test_what_could_not_be_had_ends_with_exit_code_three(exchange: FakeExchange,
 
 
 def test_funding_comes_where_it_is_asked_for(exchange: FakeExchange, tmp_path: Path) -> None:
+    exchange.routes |= {"/fapi/v1/time": json_reply({"serverTime": MARCH + 7 * DAY_MS}),
+                        "/fapi/v1/klines": json_reply([])}
     exchange.routes["/fapi/v1/fundingRate"] = json_reply(
         [{"symbol": "BTCUSDT", "fundingTime": MARCH + 13, "fundingRate": "0.00010000", "markPrice": "1.0"}])
     done = command(tmp_path, "--venue", "binance_usdm", "--symbols", "BTCUSDT", "--from", "2023-03-20", "--to",

@@ -215,9 +215,8 @@ class _Download:
             return False
         if file.day is None:
             return True
-        young = self._is_young(file)
-        (self.tally.pending if young else self.tally.absent).append(file.name)
-        return young
+        (self.tally.pending if self._is_young(file) else self.tally.absent).append(file.name)
+        return True
 
     def _is_young(self, file: ArchiveFile) -> bool:
         return file.window.end_ms > self.request.now_ms - PENDING_DAYS[file.period] * DAY_MS

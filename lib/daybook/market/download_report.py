@@ -30,7 +30,8 @@ class DownloadReport(_Record):
     """The result of one download.
 
     fetched: archive files that came over the network; present: used as they lay here. pending: not published yet.
-    absent: long past and not in the archive, so the market was not traded then. requested: spans asked over REST.
+    absent: long past and not in the archive, mostly because the market was not traded then; days are asked over REST
+    all the same. requested: spans asked over REST.
     revised: bars that arrived with other values than stored; both are kept, and past days still see the old ones.
     conflicts: bars of which one download brought several versions; the first one stands. stale: an exchange could not
     be reached or has banned us, so what is stored may be older than what there is.

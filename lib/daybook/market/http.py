@@ -213,6 +213,7 @@ class ExchangeClient:
                 "followed; check the address in the settings."
             )
         if status == 404:
+            pace.answered()
             raise NotFoundError(f"{shown(url)}: not there (404).")
         if status == 418:
             reason = f"{pace.host}: has banned this address for asking too much (418). Nothing more is asked of it " \
