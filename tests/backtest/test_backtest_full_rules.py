@@ -256,6 +256,16 @@ def test_impossible_margin_is_refused(figures: tuple[float, float]) -> None:
         Margin(*figures)
 
 
+def test_ruin_closes_the_position_at_the_close_and_ends_trading_under_every_rule() -> None:
+    rows = [[100] * 4, [100] * 4, [150, 210, 150, 205], [100] * 4, [100] * 4]
+    done = run(rows, [SE, 0, LE, LE, 0], Stops(break_even=0.9), Costs(10.0, 0.0), Sizing(1000.0, compounding=True))
+    assert story(done) == [(1, 2, "short", 100.0, 205.0, "ruin")]
+    fees = 0.001 * (1 + 2.05)
+    np.testing.assert_allclose(done.equity, 1000 * np.array([1, 1 - 0.001, *[-0.05 - fees] * 3]), rtol=1e-12)
+    assert done.metrics.ruined
+    assert done.metrics.trades == 1
+
+
 # ---- sizing ----
 
 STEPS = [[100] * 4, [100] * 4, [110] * 4, [110] * 4, [121] * 4]
