@@ -131,6 +131,19 @@ def test_damaged_and_foreign_files_are_named(snapshots: Snapshots, tmp_path: Pat
         snapshots.restore("first", tmp_path / "then")
 
 
+@pytest.mark.parametrize(("field", "value"), [("symbol", "../../../out"), ("venue", ".."), ("venue", "/out")])
+def test_a_snapshot_whose_market_is_no_name_is_never_laid_out(
+    snapshots: Snapshots, tmp_path: Path, field: str, value: str
+) -> None:
+    snapshots.take("first", 1)
+    file = tmp_path / "snapshots" / "first.json"
+    good = json.loads(file.read_text())
+    file.write_text(json.dumps(good | {"months": [good["months"][0] | {field: value}]}))
+    with pytest.raises(DataError, match=f"{field}: found"):
+        snapshots.restore("first", tmp_path / "there" / "then")
+    assert not (tmp_path / "there").exists()
+
+
 @given(old=st.dictionaries(st.integers(0, 30), st.integers(1, 3)),
        new=st.dictionaries(st.integers(0, 30), st.integers(1, 3)))
 @settings(max_examples=100, deadline=None)

@@ -26,6 +26,7 @@ from daybook.core.hashing import hash_arrays, hash_file, hash_json
 from daybook.core.time import Window
 from daybook.market.bars import Bars
 from daybook.market.month_file import read_month
+from daybook.market.names import require_symbol, require_venue
 from daybook.market.reading import candle_store
 from daybook.market.revisions import as_known, read_revisions, united_revisions
 from daybook.market.rows import CandleRows, joined
@@ -164,12 +165,19 @@ class Snapshots:
             known = ", ".join(self.names()) or "none yet"
             raise DataError(f"snapshot {name}: not found in {self.folder}. There are: {known}.")
         try:
-            return Snapshot.model_validate(read_json(path))
+            snapshot = Snapshot.model_validate(read_json(path))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             raise DataError(f"{path}: no snapshot of this version of Daybook ({place}: {first['msg']}). Take it again, "
                             "or read it with the version that wrote it.") from None
+        try:
+            for month in snapshot.months:  # both become folders where it is restored
+                require_venue(month.venue)
+                require_symbol(month.symbol)
+        except UsageError as error:
+            raise DataError(f"{path}: {error} Restore the file from a backup.") from None
+        return snapshot
 
     def version(self, name: str) -> CandleVersion:
         """The candles of a snapshot, or of the store as it is for the name `now`."""
