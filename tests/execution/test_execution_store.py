@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from execution_tapes import week_of_metrics
@@ -15,6 +16,7 @@ from daybook.execution import (
     load_metrics,
     metrics_dates,
     metrics_for,
+    metrics_store,
     rollback,
     write_metrics,
 )
@@ -89,6 +91,31 @@ def test_a_rollback_to_a_date_that_is_not_in_force_is_refused(data: Path, date: 
 def test_measuring_an_older_date_leaves_the_pointer_at_the_newest(data: Path) -> None:
     write_metrics(data, dated("2024-01-09"))
     assert latest_metrics(data).date == "2024-01-12"
+
+
+def test_two_measurements_at_once_leave_the_pointer_at_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point, begun, newer_done = metrics_store._point, Event(), Event()
+
+    def slow(data: Path, date: str, withdrawn: tuple[str, ...]) -> metrics_store.Pointer:
+        if date == "2024-01-08":
+            begun.set()
+            newer_done.wait(0.5)
+        return point(data, date, withdrawn)
+
+    def newer() -> None:
+        write_metrics(tmp_path, dated("2024-01-12"))
+        newer_done.set()
+
+    monkeypatch.setattr(metrics_store, "_point", slow)
+    writers = [Thread(target=write_metrics, args=(tmp_path, dated("2024-01-08"))), Thread(target=newer)]
+    writers[0].start()
+    assert begun.wait(10)
+    writers[1].start()
+    for writer in writers:
+        writer.join()
+    assert latest_metrics(tmp_path).date == "2024-01-12"
 
 
 def test_a_date_measured_again_keeps_what_it_replaces(data: Path) -> None:

@@ -8,18 +8,22 @@ same date replaces is kept under `superseded/`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, LockedError, StorageError
 from daybook.core.files import read_json, write_json
 from daybook.core.time import parse_day
 from daybook.execution.metrics import Day, ExecutionMetrics
 
 FOLDER = "execution"
 POINTER = "latest.json"
+LOCK_TIMEOUT_S = 60.0
 _NAME = re.compile(r"execution_metrics_(\d{4}-\d{2}-\d{2})\.json", re.ASCII)
 
 
@@ -47,8 +51,16 @@ def write_metrics(data: Path, metrics: ExecutionMetrics) -> Path:
     """Write the file of a date and bring it into force; the pointer moves on when no newer one is in force.
 
     Measuring the same date again keeps the replaced file under `superseded/`; the same content changes nothing.
+    Raises LockedError when another process has been writing for a minute, StorageError for a folder that can not be
+    written.
     """
     path = metrics_path(data, metrics.date)
+    with _locked(data):
+        _bring_into_force(data, path, metrics)
+    return path
+
+
+def _bring_into_force(data: Path, path: Path, metrics: ExecutionMetrics) -> None:
     if path.is_file():
         replaced = load_metrics(path)
         if replaced.identity != metrics.identity:
@@ -59,7 +71,26 @@ def write_metrics(data: Path, metrics: ExecutionMetrics) -> Path:
     withdrawn = tuple(date for date in (before.withdrawn if before else ()) if date != metrics.date)
     newest = max([date for date in metrics_dates(data) if date not in withdrawn])
     _point(data, newest, withdrawn)
-    return path
+
+
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """One writer at a time, so that the pointer names the newest of two measurements made at once."""
+    folder = Path(data) / FOLDER
+    lock = FileLock(folder / ".lock", timeout=LOCK_TIMEOUT_S)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise LockedError(f"{folder}: another process has been writing execution metrics for {LOCK_TIMEOUT_S:.0f} s. "
+                          "Wait for it or end it, then measure again.") from None
+    except OSError as error:
+        raise StorageError(f"{folder}: can not be written ({error.strerror or error}). Permit writing, then measure "
+                           "again.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def load_metrics(path: Path) -> ExecutionMetrics:
@@ -123,11 +154,12 @@ def rollback(data: Path, date: str) -> Pointer:
     or is withdrawn itself.
     """
     parse_day(date)
-    dates = metrics_dates(data)
-    if date not in dates_in_force(data):
-        listed = ", ".join(dates_in_force(data)) or "none"
-        raise MetricsError(f"execution metrics: {date} is not in force; in force are {listed}. Choose one of them.")
-    return _point(data, date, tuple(later for later in dates if later > date or later not in dates_in_force(data)))
+    with _locked(data):
+        dates, in_force = metrics_dates(data), dates_in_force(data)
+        if date not in in_force:
+            listed = ", ".join(in_force) or "none"
+            raise MetricsError(f"execution metrics: {date} is not in force; in force are {listed}. Choose one of them.")
+        return _point(data, date, tuple(later for later in dates if later > date or later not in in_force))
 
 
 def _dated(data: Path, date: str) -> ExecutionMetrics:
