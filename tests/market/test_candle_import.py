@@ -16,6 +16,7 @@ from daybook.core.time import DAY_MS, MINUTE_MS
 from daybook.market import import_index, importer
 from daybook.market.errors import CandleFileError
 from daybook.market.importer import MarketImport, SkippedFile, import_candles
+from daybook.market.quality import check_files
 from daybook.market.store import CandleStore
 
 
@@ -56,6 +57,17 @@ def test_folder_of_every_kind_is_imported_and_accounted_for(folder: Path, store:
     )
     assert store.read("binance_spot", "BTCUSDT").open_time.tolist() == [one[0] for one in minutes(2880)]
     assert "5 files read, 0 unchanged, 2 skipped; 3,895 rows: 2,895 new, 1,000 duplicates" in report.summary
+
+
+def test_a_person_is_told_how_far_an_import_and_a_check_are(folder: Path, store: CandleStore) -> None:
+    told: list[tuple[int, int, str]] = []
+    import_candles(folder, store, progress=lambda *step: told.append(step))
+    assert [step[:2] for step in told] == [(number, 5) for number in range(1, 6)]
+    assert told[0][2] == "BTCUSDT_2023-06-01_2023-06-02.parquet"
+    checked = [folder / "usdm/BTCUSDT-1m-2023-06.csv", folder / "README.md"]
+    told.clear()
+    check_files(checked, progress=lambda *step: told.append(step))
+    assert told == [(1, 2, "BTCUSDT-1m-2023-06.csv"), (2, 2, "README.md")]
 
 
 def test_importing_again_reads_nothing_and_changes_nothing(folder: Path, store: CandleStore,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,8 @@ def test_funding_that_can_not_be_had_is_reported_beside_the_candles(exchange: Fa
     (("--venue", "kraken_spot"), "binance_spot, binance_usdm, blofin_swap"),
     (("--from", "2023-03-21", "--to", "2023-03-20"), "is after"),
     (("--from", "20 March"), "YYYY-MM-DD"),
+    (("--from", "0001-01-01"), "allowed are days from 2010-01-01 to today"),
+    (("--from", "9999-12-31", "--to", "9999-12-31"), "allowed are days from 2010-01-01 to today"),
     (("--symbols", "btc"), "symbols"),
 ])
 def test_a_wrong_question_is_refused_before_anything_is_asked(exchange: FakeExchange, tmp_path: Path,
@@ -116,6 +120,13 @@ def test_a_wrong_question_is_refused_before_anything_is_asked(exchange: FakeExch
     assert isinstance(done.exception, UsageError)
     assert words in str(done.exception)
     assert exchange.asked == []
+
+
+def test_an_end_in_the_future_is_the_running_day(exchange: FakeExchange, tmp_path: Path) -> None:
+    exchange.routes["/api/v3/time"] = json_reply({"serverTime": MARCH})
+    today = datetime.now(UTC).date()
+    done = command(tmp_path, "--symbols", "BTCUSDT", "--from", str(today), "--to", "9999-12-31", "--json")
+    assert json.loads(done.stdout)["end_ms"] <= (time.time() + 86_400) * 1000
 
 
 def test_row_55_a_server_in_the_settings_must_be_an_exchange(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ from daybook.market.download_plan import archive_files, day_window, days_of, joi
 from daybook.market.download_report import DownloadReport, FailedPart, ShortFile
 from daybook.market.errors import CandleFileError
 from daybook.market.http_errors import ExchangeError, NotFoundError, UnreachableError
+from daybook.market.progress import Progress, silent
 from daybook.market.rows import CandleRows
 from daybook.market.store import CandleStore, SourceRows, WriteCounts
 
@@ -27,9 +28,6 @@ REST_DAYS = 92
 """Where there is an archive, REST is asked for so many days before the end at most: years of it are no way to load."""
 _FILES_AT_ONCE = 24
 """Files of one market that are fetched, then written together: two years of months, and bounded memory."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with files or spans done, how many there are as far as is known, and the name of the last."""
 
 
 class CandleSource(Protocol):
@@ -96,7 +94,7 @@ class _Tally:
 
 
 def download_candles(store: CandleStore, sources: Sources, request: DownloadRequest,
-                     progress: Progress = lambda _done, _total, _name: None) -> DownloadReport:
+                     progress: Progress = silent) -> DownloadReport:
     """Bring what the store misses of the symbols' bars, and say what came, what is not there yet and what failed.
 
     Nothing is ever filled in: a missing day stays missing until an exchange gives it. An exchange that can not be

@@ -13,6 +13,7 @@ from daybook.market.candle_files import NAMES_ALLOWED, CandleFile, candle_file_n
 from daybook.market.errors import CandleFileError
 from daybook.market.import_index import FileIdentity, ImportedFile, ImportIndex, content_hash
 from daybook.market.names import interval_ms, parse_file_name, require_symbol, require_venue
+from daybook.market.progress import Progress, silent
 from daybook.market.rows import distinct, month_name, month_of
 from daybook.market.store import CandleStore, SourceRows, WriteCounts
 
@@ -97,7 +98,7 @@ class _Written:
 
 
 def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
-                   symbols: Sequence[str] | None = None) -> ImportReport:
+                   symbols: Sequence[str] | None = None, progress: Progress = silent) -> ImportReport:
     """Import a candle file, or every 1-minute candle file below a folder, into the store.
 
     venue: overrides what folders and file shapes say. symbols: only these; each must have a file.
@@ -121,11 +122,17 @@ def import_candles(path: Path, store: CandleStore, *, venue: str | None = None,
     for file in fresh:
         probe(file.path)
     written: list[_Written] = []
-    for batch in _batches(map(_read, fresh)):
+    for batch in _batches(_reading(fresh, progress)):
         results = _write(store, batch)
         index.add({result.path: result.entry for result in results})
         written.extend(results)
     return _report(written, unchanged, skipped)
+
+
+def _reading(files: Sequence[_Planned], progress: Progress) -> Iterator[_Read]:
+    for number, file in enumerate(files, 1):
+        yield _read(file)
+        progress(number, len(files), file.path.name)
 
 
 def _plan(root: Path, venue: str | None, wanted: frozenset[str] | None) -> tuple[list[_Planned], list[SkippedFile]]:

@@ -18,6 +18,7 @@ from daybook.market.bars import Bars
 from daybook.market.candle_files import read_candle_file
 from daybook.market.errors import CandleFileError
 from daybook.market.names import interval_ms, interval_name, named_window
+from daybook.market.progress import Progress, silent
 from daybook.market.quarantine import Quarantined
 from daybook.market.rows import CandleRows, distinct, rows_of
 from daybook.market.spikes import Spike, find_spikes
@@ -189,7 +190,8 @@ class CheckedFiles:
     unreadable: dict[Path, str]
 
 
-def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING) -> CheckedFiles:
+def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING,
+                progress: Progress = silent) -> CheckedFiles:
     """Quality of several files; a price that stands alone is held against the other markets among them.
 
     Every file is read once, and again only where some price stands alone in it or in another of the same time. A file
@@ -197,11 +199,12 @@ def check_files(paths: Sequence[Path], *, max_missing: float = MAX_MISSING) -> C
     """
     reports: dict[Path, QualityReport] = {}
     unreadable: dict[Path, str] = {}
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         try:
             reports[path] = check_file(path, max_missing=max_missing)
         except CandleFileError as error:
             unreadable[path] = str(error)
+        progress(number, len(paths), path.name)
     return CheckedFiles({path: _compared(path, report, reports) for path, report in reports.items()}, unreadable)
 
 

@@ -13,7 +13,7 @@ import typer
 from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
 from daybook.pipeline.answers import failure
-from daybook.pipeline.commands.candles import candles_download
+from daybook.pipeline.commands.candles import candles_download, progress_bar
 from daybook.pipeline.commands.candles_quality import candles_check, candles_revisions
 from daybook.pipeline.commands.data import data_app
 from daybook.pipeline.commands.execution import execution_app
@@ -128,7 +128,8 @@ def candles_import(path: Annotated[Path, typer.Argument(help="candle file or fol
     from daybook.market import candle_store, import_candles
 
     settings = _settings(config, data=data)
-    report = import_candles(path, candle_store(settings.data), venue=venue or settings.venue)
+    with progress_bar() as progress:
+        report = import_candles(path, candle_store(settings.data), venue=venue or settings.venue, progress=progress)
     if as_json:
         _print_json(report.model_dump(mode="json"))
     else:

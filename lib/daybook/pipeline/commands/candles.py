@@ -18,9 +18,11 @@ from daybook.core.settings import Settings, load_settings
 from daybook.core.time import DAY_MS, Window, day_start_ms, parse_day
 
 if TYPE_CHECKING:
-    from daybook.market.download import Progress
+    from daybook.market.progress import Progress
 
 _LISTED = 10
+_EARLIEST = date(2010, 1, 1)
+"""No exchange has older candles; a range from year 1 would be a thousand million minutes."""
 
 
 def candles_download(
@@ -49,7 +51,7 @@ def candles_download(
     if funding and chosen == "binance_spot":
         raise UsageError("--funding: binance_spot has none. Leave it out, or choose binance_usdm or blofin_swap.")
     request = DownloadRequest(settings.symbols, window, now_ms, recheck)
-    with open_sources(settings, chosen) as sources, _progress() as progress:
+    with open_sources(settings, chosen) as sources, progress_bar() as progress:
         report = download_candles(candle_store(settings.data), sources, request, progress)
         rates, missed = _funding(settings, sources.rest, chosen, window) if funding else ({}, [])
     failed = [f"{one.name}: {one.reason}" for one in report.failed] + missed
@@ -68,8 +70,10 @@ def candles_download(
 
 def _window(settings: Settings, first: str | None, last: str | None, now_ms: int) -> Window:
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
-    end: date = parse_day(last) if last is not None else today - timedelta(days=1)
+    end: date = min(parse_day(last), today) if last is not None else today - timedelta(days=1)
     begin: date = parse_day(first) if first is not None else end - timedelta(days=settings.history_days - 1)
+    if begin < _EARLIEST or begin > today:
+        raise UsageError(f"--from: found {begin}, allowed are days from {_EARLIEST} to today, {today}. Mend the day.")
     if begin > end:
         raise UsageError(f"--from: found {begin}, which is after {end}. Give a first day and a later last one.")
     return Window(day_start_ms(begin), day_start_ms(end) + DAY_MS)
@@ -101,7 +105,7 @@ def _list(title: str, lines: list[str]) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """A bar on a terminal, silence elsewhere; on stderr, so that answers can be piped."""
     from tqdm import tqdm
 

@@ -12,6 +12,7 @@ import typer
 from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import load_settings
 from daybook.core.time import DAY_MS, Window, day_start_ms, parse_day, utc_text
+from daybook.pipeline.commands.candles import progress_bar
 
 if TYPE_CHECKING:
     from daybook.market import CandleStore, QualityReport, Revisions
@@ -29,7 +30,8 @@ def candles_check(path: Annotated[Path, typer.Argument(help="candle file or fold
     """
     from daybook.market import check_files
 
-    checked = check_files(_candle_files(path))
+    with progress_bar() as progress:
+        checked = check_files(_candle_files(path), progress=progress)
     if not checked.reports and not checked.unreadable:
         raise DataError(f"{path}: no candle file found (parquet, csv or zip). Name a file or a folder that holds some.")
     if as_json:
