@@ -297,6 +297,42 @@ def test_a_check_says_where_the_faults_are(shared_data: Path) -> None:
     ]
 
 
+def check_of_store(data: Path, *more: str) -> Any:
+    return CliRunner().invoke(app, ["candles", "check", "--data", str(data), *more])
+
+
+def test_a_check_without_files_is_of_the_store_with_its_refused_and_corrected_bars(tmp_path: Path) -> None:
+    start = day_start_ms(date(2023, 6, 1))
+    store = candle_store(tmp_path)
+    tape = rows(minutes(2 * 1440, start))
+    wrong = rows([(start + 60_000, 1.0, 0.5, 2.0, 1.0, 1.0)])
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        store.write("binance_spot", symbol, [SourceRows("a", tape.take(slice(0, 1440))),
+                                             SourceRows("b", tape.take(slice(1500, None)))])
+    store.write("binance_spot", "ETHUSDT", [SourceRows("c", wrong)])
+    corrected = rows([candle(start + 120_000, 500.0)])
+    store.write("binance_spot", "ETHUSDT", [SourceRows("d", corrected)], known_at=start + 90 * DAY_MS)
+    one, other = json.loads(check_of_store(tmp_path, "--json").stdout)
+    assert (one["symbol"], one["missing"], one["quarantined"], one["revised"], one["spikes"]) == ("BTCUSDT", 60, 0, 0, 0)
+    assert (other["symbol"], other["missing"], other["quarantined"], other["revised"], other["spikes"]) == (
+        "ETHUSDT", 60, 1, 1, 1)
+    done = check_of_store(tmp_path, "--symbols", "ETHUSDT", "--from", "2023-06-02", "--to", "2023-06-02")
+    assert done.stdout.startswith("ETHUSDT 1m on binance_spot: unusable, 1,380 of 1,440 bars")
+    assert "gap of 60 bars between the edge of the window and 2023-06-02 01:00 UTC" in done.stdout
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    (("--symbols", "XRPUSDT"), "XRPUSDT: not in the candle store"),
+    (("--to", "2020-01-01"), "not in the days asked for"),
+    (("BTCUSDT-1m-2023-06-01.csv",), "are about the store"),
+])
+def test_a_check_of_nothing_that_is_stored_says_what_is(tmp_path: Path, more: tuple[str, ...], words: str) -> None:
+    empty = check_of_store(tmp_path / "none")
+    assert "no candles are stored" in str(empty.exception)
+    candle_store(tmp_path).write("binance_spot", "BTCUSDT", [SourceRows("a", rows(minutes(9)))])
+    assert words in str(check_of_store(tmp_path, *more).exception)
+
+
 def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
     start = day_start_ms(date(2023, 6, 1))
     zipped(tmp_path / "BTCUSDT-1m-2023-06-01.zip", spot_csv(minutes(1440, start)))

@@ -149,19 +149,22 @@ def check_quality(bars: Bars, window: Window | None = None, *, max_missing: floa
 
 
 def check_store(store: CandleStore, venue: str, symbol: str, window: Window, *,
-                max_missing: float = MAX_MISSING, peers: Sequence[str] = ()) -> QualityReport:
+                max_missing: float = MAX_MISSING, peers: Sequence[str] = (), as_of: int | None = None) -> QualityReport:
     """Quality of a stored market's 1-minute bars over a window as they were known at its end, with the refused rows.
 
     peers: other symbols of the venue, whose moves in the same minutes tell a crash from a slipped price.
+    as_of: ms UTC at which the bars were known, instead of the window's end.
     """
+    moment = window.end_ms if as_of is None else as_of
+
     def known(name: str) -> CandleRows:
-        return store.rows(venue, name, window, known_before=window.end_ms)
+        return store.rows(venue, name, window, known_before=moment)
 
     refused = store.quarantined(venue, symbol, window)
     report = check_rows(known(symbol), Subject(venue, symbol, MINUTE_MS, window, max_missing), refused,
                         [known(name) for name in peers if name != symbol])
     revisions = store.revisions(venue, symbol, window)
-    revised = distinct(revisions.old.open_time[revisions.known_at <= window.end_ms]).size
+    revised = distinct(revisions.old.open_time[revisions.known_at <= moment]).size
     return report.model_copy(update={"revised": int(revised)})
 
 
