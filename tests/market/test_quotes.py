@@ -16,6 +16,7 @@ import pytest
 from daybook.market import QuoteFaults, QuoteFileError, Quotes, quote_files, read_markets, read_quotes
 from daybook.market.quotes import RawQuotes, clean_quotes, joined_quotes
 
+BASE = 1_704_067_200_000  # 2024-01-01 00:00 UTC
 LEAN = "quotes/lean/"
 HFT = "quotes/hftbacktest/"
 MEDIANS = [  # file, market, quotes, median spread in bps, tolerance
@@ -106,7 +107,9 @@ def test_every_recorded_file_is_known_and_days_of_one_market_are_one_table(share
 
 
 def columns(*rows: tuple[float, float, float]) -> RawQuotes:
-    return RawQuotes(*np.asarray(rows, dtype=np.float64).T)
+    """Times are counted from BASE."""
+    time, bid, ask = np.asarray(rows, dtype=np.float64).T
+    return RawQuotes(BASE + time, bid, ask)
 
 
 def cleaned(*rows: tuple[float, float, float]) -> Quotes:
@@ -114,9 +117,10 @@ def cleaned(*rows: tuple[float, float, float]) -> Quotes:
 
 
 def test_what_is_left_out_is_counted_and_the_rest_is_in_order() -> None:
-    quotes = cleaned((3, 10, 11), (1, 10, 10), (2, 12, 11), (4, 0, 5), (5, np.nan, 5), (6, 10, np.inf))
-    assert quotes.faults == QuoteFaults(rows=6, crossed=1, invalid=3, backward=1, locked=1)
-    np.testing.assert_array_equal(quotes.time_ms, [1, 3])
+    quotes = cleaned((3, 10, 11), (1, 10, 10), (2, 12, 11), (4, 0, 5), (5, np.nan, 5), (6, 10, np.inf), (-BASE, 1, 2),
+                     (BASE * 999, 1, 2))
+    assert quotes.faults == QuoteFaults(rows=8, crossed=1, invalid=5, backward=1, locked=1)
+    np.testing.assert_array_equal(quotes.time_ms - BASE, [1, 3])
     np.testing.assert_array_equal(quotes.ask, [10, 11])
     with pytest.raises(ValueError, match="read-only"):
         quotes.bid[0] = 1.0
@@ -137,8 +141,8 @@ def test_a_part_of_a_recording_has_the_faults_and_files_of_its_own_days() -> Non
     other = clean_quotes("v", "S", Path("other"), columns((2 * day, 3, 1), (2 * day + 1, 1, 2), (2 * day, 1, 2)))
     joined = joined_quotes([one, other])
     assert joined.faults == QuoteFaults(rows=7, crossed=2, invalid=1, backward=1, locked=1)
-    assert joined.within(0, 3 * day).faults == joined.faults
-    first, second = joined.within(0, day), joined.within(day, 2 * day)
+    assert joined.within(BASE, BASE + 3 * day).faults == joined.faults
+    first, second = joined.within(BASE, BASE + day), joined.within(BASE + day, BASE + 2 * day)
     assert (first.sources, first.faults) == (("one",), QuoteFaults(rows=2, crossed=1))
     assert (second.sources, second.faults) == (("one",), QuoteFaults(rows=2, invalid=1, locked=1))
 
@@ -152,9 +156,9 @@ def test_recordings_of_two_markets_are_not_joined() -> None:
 
 def test_joined_recordings_add_their_faults_and_keep_the_order_of_time() -> None:
     joined = joined_quotes([cleaned((5, 1, 2), (6, 3, 2)), cleaned((1, 1, 2), (9, 1, 2))])
-    np.testing.assert_array_equal(joined.time_ms, [1, 5, 9])
+    np.testing.assert_array_equal(joined.time_ms - BASE, [1, 5, 9])
     assert joined.faults == QuoteFaults(rows=4, crossed=1)
-    assert len(joined.within(1, 9)) == 2
+    assert len(joined.within(BASE + 1, BASE + 9)) == 2
 
 
 def lean_file(folder: Path, text: str, name: str = "20240101_quote.zip", resolution: str = "tick") -> Path:
@@ -223,9 +227,9 @@ def test_parquet_quotes_take_any_time_column_and_refuse_two_markets(tmp_path: Pa
     quotes = read_quotes(path)
     assert (quotes.name, len(quotes)) == ("BTCUSDT on binance_spot", 2)
     assert np.isnan(quotes.bid_size).all()
-    stamps = pa.array([1_000_000, 2_000_000], pa.timestamp("us", tz="UTC"))
+    stamps = pa.array([BASE * 1000, BASE * 1000 + 1500], pa.timestamp("us", tz="UTC"))
     pq.write_table(pa.table({"timestamp": stamps, "bid": [1.0, 1.0], "ask": [2.0, 2.0]}), path)
-    np.testing.assert_array_equal(read_quotes(path).time_ms, [1000, 2000])
+    np.testing.assert_array_equal(read_quotes(path).time_ms - BASE, [0, 1.5])
     pq.write_table(pa.table({"time_ms": [1, 2], "bid": [1.0, 1.0], "ask": [2.0, 2.0], "symbol": ["A", "B"]}), path)
     with pytest.raises(QuoteFileError, match="2 symbols"):
         read_quotes(path)
@@ -260,9 +264,12 @@ def test_a_recording_that_unpacks_to_one_endless_line_stops_at_the_limit(tmp_pat
 
 def test_dukascopy_ticks_that_are_none_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "btcusd-tick-x.json"
-    path.write_text(json.dumps([{"timestamp": 1}]), encoding="utf-8")
-    with pytest.raises(QuoteFileError, match="not a list of ticks"):
-        read_quotes(path)
+    for text, said in ((json.dumps([{"timestamp": 1}]), "not a list of ticks"), ("[" * 100_000, "not a list of ticks"),
+                       (json.dumps([{"timestamp": BASE // 1000, "bidPrice": 1, "askPrice": 2}]), "in ms UTC from 2000"),
+                       (json.dumps([{"timestamp": 1e300, "bidPrice": 1, "askPrice": 2}]), "in ms UTC from 2000")):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(QuoteFileError, match=said):
+            read_quotes(path)
 
 
 def test_an_unknown_file_names_the_formats_that_are_known(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from daybook.core.hashing import hash_arrays
 from daybook.core.time import DAY_MS
 
 _BPS = 1e4
+EARLIEST_MS, LATEST_MS = 946_684_800_000, 4_102_444_800_000
+"""2000 and 2100: a time outside is damaged, or in another unit than ms."""
 _COLUMNS = ("time_ms", "bid", "ask", "bid_size", "ask_size")
 
 
@@ -25,8 +27,9 @@ class QuoteFileError(DataError):
 class QuoteFaults:
     """What a recording held beside usable quotes.
 
-    rows: quotes in the file. crossed: ask below bid, left out. invalid: a price that is not finite and positive, left
-    out. backward: rows stamped before the row above them, kept and put in order. locked: ask equals bid, kept.
+    rows: quotes in the file. crossed: ask below bid, left out. invalid: a price that is not finite and positive, or a
+    time outside the years 2000 to 2100, left out. backward: rows stamped before the row above them, kept and put in
+    order. locked: ask equals bid, kept.
     """
 
     rows: int = 0
@@ -153,11 +156,12 @@ def clean_quotes(venue: str, symbol: str, path: Path, raw: RawQuotes) -> Quotes:
 
     Raises QuoteFileError when the file holds nothing but impossible prices or times.
     """
-    usable: Bools = np.isfinite(raw.time_ms)
+    usable: Bools = _timed(raw)
     for price in (raw.bid, raw.ask):
         usable &= np.isfinite(price) & (price > 0)
     if not usable.any():
-        raise QuoteFileError(f"{path}: none of {raw.bid.size:,} quotes is usable. Record or download the file again.")
+        raise QuoteFileError(f"{path}: none of {raw.bid.size:,} quotes is usable; allowed are positive prices and "
+                             "times in ms UTC from 2000 to 2100. Record or download the file again.")
     crossed: Bools = usable & (raw.ask < raw.bid)
     kept = usable & ~crossed
     times = raw.time_ms[kept]
@@ -170,9 +174,14 @@ def clean_quotes(venue: str, symbol: str, path: Path, raw: RawQuotes) -> Quotes:
                   bid_size[kept][order], ask_size[kept][order], delay, _added(days), days)
 
 
+def _timed(raw: RawQuotes) -> Bools:
+    timed: Bools = (raw.time_ms >= EARLIEST_MS) & (raw.time_ms < LATEST_MS)
+    return timed
+
+
 def _recorded_days(source: str, raw: RawQuotes, usable: Bools, crossed: Bools) -> tuple[RecordedDay, ...]:
-    """The faults of a file by UTC day; a row that has no time belongs to the day of the row above it."""
-    timed = np.isfinite(raw.time_ms)
+    """The faults of a file by UTC day; a row without such a time belongs to the day of the row above it."""
+    timed = _timed(raw)
     above = np.maximum.accumulate(np.where(timed, np.arange(timed.size), np.argmax(timed)))
     day: Ints = np.floor(raw.time_ms[above] / DAY_MS).astype(np.int64)
     kept = np.flatnonzero(usable & ~crossed)

@@ -34,7 +34,7 @@ def read_dukascopy(path: Path) -> Quotes:
         ticks = json.loads(file_bytes(path))
         columns = {name: _column(ticks, name) for name in ("timestamp", "bidPrice", "askPrice")}
         sizes = [_column(ticks, name) if "bidVolume" in ticks[0] else None for name in ("bidVolume", "askVolume")]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise QuoteFileError(f"{path}: not a list of ticks with timestamp, bidPrice and askPrice ({error!r}). Download "
                              "it again.") from None
     raw = RawQuotes(columns["timestamp"], columns["bidPrice"], columns["askPrice"], *sizes)

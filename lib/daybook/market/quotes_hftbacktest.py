@@ -64,6 +64,6 @@ def _row(path: Path, number: int, line: bytes) -> _Row:
                     float(ask["sz"]))
         return (local, float(data.get("E", "nan")), float(data["b"]), float(data["a"]), float(data["B"]),
                 float(data["A"]))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         raise QuoteFileError(f"{path}: line {number} is no quote message ({error!r}). Record the file again, or cut it "
                              "before that line.") from None

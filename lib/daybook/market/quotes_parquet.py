@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.files import read_parquet
-from daybook.market.quotes import QuoteFileError, Quotes, RawQuotes, clean_quotes
+from daybook.market.quotes import EARLIEST_MS, LATEST_MS, QuoteFileError, Quotes, RawQuotes, clean_quotes
 
 _NAME = re.compile(r"([A-Za-z0-9]{4,24})[-_]quotes.*\.parquet", re.ASCII)
-_EARLIEST_MS, _LATEST_MS = 946_684_800_000, 4_102_444_800_000
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9]{2,24}", re.ASCII)
 
@@ -56,7 +55,7 @@ def read_quote_parquet(path: Path) -> Quotes:
 
 
 def _require_milliseconds(path: Path, times: Floats) -> None:
-    wrong = np.flatnonzero(np.isfinite(times) & ~((times >= _EARLIEST_MS) & (times < _LATEST_MS)))
+    wrong = np.flatnonzero(np.isfinite(times) & ~((times >= EARLIEST_MS) & (times < LATEST_MS)))
     if wrong.size:
         raise QuoteFileError(f"{path}: row {wrong[0]} holds the time {times[wrong[0]]:.0f}, allowed are milliseconds "
                              "since 1970-01-01 UTC between the years 2000 and 2100. Convert the column, then read it "
