@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybook.core.time import MINUTE_MS
+from daybook.market import candle_files
 from daybook.market.candle_files import probe, read_candle_file
 from daybook.market.errors import CandleFileError
 
@@ -124,3 +125,13 @@ def test_damaged_parquet_is_a_named_error_or_rows(
         assert len(read_candle_file(path).rows)
     except CandleFileError as error:
         assert path.name in str(error)
+
+
+def test_row_56_a_parquet_file_with_more_rows_than_candles_can_be_is_refused_unread(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candle_files, "MAX_ROWS", 2**20)
+    path = save(tmp_path / "binance_spot" / "1m" / "BTCUSDT.parquet", table().take(pa.array([0] * (2**20 + 1))))
+    assert path.stat().st_size < 2**15
+    for read in (probe, read_candle_file):
+        with pytest.raises(CandleFileError, match="holds 1,048,577 rows, allowed are 1,048,576"):
+            read(path)

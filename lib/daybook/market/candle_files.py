@@ -26,6 +26,8 @@ from daybook.market.lean_candles import lean_bytes, parse_lean
 from daybook.market.names import UNKNOWN_VENUE, FileName, interval_ms, interval_name, parse_file_name
 from daybook.market.rows import CandleRows, distinct
 
+MAX_ROWS = 2**25
+"""A year of 1-second bars, 60 years of 1-minute bars. A Parquet file of some kilobytes can unpack to any number."""
 _MIN_ROWS_FOR_SPACING = 20
 # Damaged metadata also shows as unsupported types and broken UTF-8, which are no ArrowInvalid.
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
@@ -119,6 +121,9 @@ def _parquet(path: Path) -> pq.ParquetFile:
         raise CandleFileError(f"{path}: not a readable Parquet file ({error}). Download or export it again.") from error
     if sorted(schema.names) != sorted(CANDLE_COLUMNS):
         raise CandleFileError(f"{path}: {column_difference(tuple(schema.names))}")
+    if file.metadata.num_rows > MAX_ROWS:
+        rows = file.metadata.num_rows
+        raise CandleFileError(f"{path}: holds {rows:,} rows, allowed are {MAX_ROWS:,}. Split the file.")
     for column in CANDLE_COLUMNS:
         kind = schema.field(column).type
         allowed = pa.types.is_integer(kind) or (column != "open_time" and pa.types.is_floating(kind))
