@@ -305,6 +305,13 @@ def test_every_feature_settles_on_recorded_bars(shared_data: Path):
     assert breaches(check_starts, subjects(bars), bars) == {}
 
 
+@pytest.mark.shared
+def test_every_feature_scales_on_recorded_ticks(shared_data: Path):
+    """Equal ticks stay equal in any unit, though their decimals are rounded otherwise."""
+    bars = recorded(shared_data / "candles/okx_swap/1m/BNBUSDT_2025-03-18_2025-04-17.parquet", "1m", 8_000, 1500)
+    assert breaches(check_scale, subjects(bars), bars) == {}
+
+
 @pytest.mark.parametrize(("market", "bars"), hostile_bars().items(), ids=hostile_bars())
 def test_no_market_makes_a_feature_infinite(market: str, bars: Bars):
     calm = tuple(replace(bars, symbol=symbol) for symbol in ("BTCUSDT", "SOLUSDT"))

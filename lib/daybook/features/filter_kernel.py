@@ -53,3 +53,39 @@ def filtered_probability(values: Floats, calm: float, wild: float, stay_calm: fl
             probability = 1.0 / (1.0 + math.exp(-odds))
             out[i] = probability
     return out
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def directional_movement(high: Floats, low: Floats, window: int, same: float) -> tuple[Floats, Floats]:
+    """(T,) Wilder's ADX, 0 to 100, and (T,) (+DI - -DI) / (+DI + -DI), NaN before their first values.
+
+    high, low: (T,) prices, no NaN. The true range, by which Wilder divides both movements, falls out of both ratios.
+    same: moves closer to each other than this share of the price are equal, so that equal ticks are no movement either
+    way however a decimal happens to be rounded. ADX begins at 2 * window - 1, the balance at window; where nothing has
+    moved the ADX stays as it was, and the balance is undefined.
+    Source: Wilder (1978), New Concepts; begins as TA-Lib's ADX and PLUS_DI.
+    """
+    strength = np.full(high.size, np.nan)
+    balance = np.full(high.size, np.nan)
+    plus = minus = total = average = 0.0
+    for i in range(1, high.size):
+        up = high[i] - high[i - 1]
+        down = low[i - 1] - low[i]
+        least = same * high[i]
+        kept = 1.0 if i < window else 1.0 - 1.0 / window
+        plus = plus * kept + (up if up > least and up - down > least else 0.0)
+        minus = minus * kept + (down if down > least and down - up > least else 0.0)
+        if i < window:
+            continue
+        known = plus + minus > 0.0
+        if known:
+            balance[i] = (plus - minus) / (plus + minus)
+        if i < 2 * window - 1:
+            total += abs(balance[i]) if known else 0.0
+        elif i == 2 * window - 1:
+            average = (total + (abs(balance[i]) if known else 0.0)) / window
+        elif known:
+            average += (abs(balance[i]) - average) / window
+        if i >= 2 * window - 1:
+            strength[i] = 100.0 * average
+    return strength, balance

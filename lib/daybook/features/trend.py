@@ -9,12 +9,15 @@ import talib
 
 from daybook.core.arrays import Floats
 from daybook.features.feature import Feature
+from daybook.features.filter_kernel import directional_movement
 from daybook.features.rolling_kernel import ratio, rolling_covariance, rolling_sum
 from daybook.features.series import Series, lagged, rolling_deviation, rolling_mean
 from daybook.features.settling import settling
 
 _AVERAGE = "by definition; TA-Lib EMA"
 _WILDER = "Wilder (1978), New Concepts; TA-Lib ADX, PLUS_DI, MINUS_DI"
+_SAME = 1e-12
+"""Moves closer than this share of the price are equal ticks, of which a decimal's rounding must not choose one."""
 
 
 def ema_gap(series: Series, window: int) -> Floats:
@@ -43,7 +46,7 @@ def directional_strength(series: Series, window: int) -> Floats:
 
 
 def _directional_strength(series: Series, window: int) -> Floats:
-    values: Floats = np.asarray(talib.ADX(series.high, series.low, series.close, window))
+    values, _ = directional_movement(series.high, series.low, window, _SAME)
     values[series.flat(window)] = np.nan
     return values
 
@@ -54,10 +57,7 @@ def directional_balance(series: Series, window: int) -> Floats:
 
 
 def _directional_balance(series: Series, window: int) -> Floats:
-    prices = (series.high, series.low, series.close)
-    plus: Floats = np.asarray(talib.PLUS_DI(*prices, window))
-    minus: Floats = np.asarray(talib.MINUS_DI(*prices, window))
-    balance = ratio(plus - minus, plus + minus)
+    _, balance = directional_movement(series.high, series.low, window, _SAME)
     balance[series.flat(window)] = np.nan
     return balance
 
@@ -105,10 +105,10 @@ FEATURES: tuple[Feature, ...] = (
     Feature("ema_cross_10_50", "trend", ("close",), settling(49, 2.0 / 51), "fraction",
             "Exponential average of 10 over that of 50, less 1.", _AVERAGE,
             partial(ema_cross, fast=10, slow=50), recursive=True),
-    Feature("adx_14", "trend", ("high", "low", "close"), settling(27, 1.0 / 14, stages=2), "score",
+    Feature("adx_14", "trend", ("high", "low"), settling(27, 1.0 / 14, stages=2), "score",
             "Average directional index of 14 bars: strength of a trend, whichever way.", _WILDER,
             partial(directional_strength, window=14), recursive=True, bounds=(0.0, 100.0)),
-    Feature("di_balance_14", "trend", ("high", "low", "close"), settling(14, 1.0 / 14), "fraction",
+    Feature("di_balance_14", "trend", ("high", "low"), settling(14, 1.0 / 14), "fraction",
             "Rising less falling directional movement, over their sum.", _WILDER,
             partial(directional_balance, window=14), recursive=True, bounds=(-1.0, 1.0)),
     Feature("aroon_25", "trend", ("high", "low"), 25, "score",

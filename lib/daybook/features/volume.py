@@ -14,6 +14,8 @@ from daybook.features.series import Series, lagged, rolling_mean
 _DEFINITION = "by definition"
 _CORWIN_SCHULTZ_K = 3.0 - 2.0 * np.sqrt(2.0)
 _PER_MILLION = 1e6
+_SAME = 1e-12
+"""Prices closer than this share of themselves are the same decimal, summed in another order."""
 
 
 def volume_ratio(series: Series, window: int) -> Floats:
@@ -44,6 +46,7 @@ def money_flow(series: Series, window: int) -> Floats:
     """
     typical = series.high + series.low + series.close
     change = typical - lagged(typical, 1)
+    change = np.where(np.abs(change) <= _SAME * typical, change * 0.0, change)
     flow = typical * series.volume
     rising = rolling_sum(np.where(change > 0.0, flow, change * 0.0), window)
     falling = rolling_sum(np.where(change < 0.0, flow, change * 0.0), window)
