@@ -24,7 +24,7 @@ from daybook.market.binance_archive import BinanceArchive, day_file, month_file
 from daybook.market.download import DownloadRequest, Sources, download_candles
 from daybook.market.download_plan import archive_files, joined_spans, missing_spans
 from daybook.market.download_report import DownloadReport
-from daybook.market.http_errors import UnreachableError
+from daybook.market.http_errors import StatusError, UnreachableError
 from daybook.market.rows import CandleRows
 from daybook.market.store import SourceRows
 
@@ -211,6 +211,12 @@ def test_row_35_when_nothing_answers_the_store_keeps_what_it_has(place: Place) -
     assert report.stale
     assert len(report.failed) == 2
     assert place.store.read(SPOT, "BTCUSDT").data_hash == before
+
+
+def test_row_35_minutes_that_the_exchange_refuses_to_give_are_stale(place: Place) -> None:
+    place.rest.error = StatusError("api: refused with status 451 (restricted location).", 451)
+    report = place.download(MARCH, MARCH + DAY_MS, now_ms=MARCH + 2 * DAY_MS)
+    assert (report.stale, len(report.failed)) == (True, 1)
 
 
 def test_row_34_a_ban_by_the_archive_is_reported_and_not_pressed(place: Place) -> None:

@@ -261,6 +261,7 @@ class _Download:
                 rows = self.sources.rest.candles(self.symbol, span)
             except ExchangeError as error:
                 self.tally.fail(name, error)
+                self.tally.stale = True  # nobody else has these minutes, whether it was silent or refused (403, 451)
             else:
                 self.tally.requested += 1
                 minutes = (span.end_ms - span.start_ms) // MINUTE_MS

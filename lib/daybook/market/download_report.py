@@ -34,7 +34,7 @@ class DownloadReport(_Record):
     all the same. requested: spans asked over REST.
     revised: bars that arrived with other values than stored; both are kept, and past days still see the old ones.
     conflicts: bars of which one download brought several versions; the first one stands. stale: an exchange could not
-    be reached or has banned us, so what is stored may be older than what there is.
+    be reached, has banned us or refused what only it has, so what is stored may be older than what there is.
     """
 
     venue: str
