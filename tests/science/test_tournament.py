@@ -1,7 +1,8 @@
 """What a tournament concludes where the truth is known: how often noise passes each test, how often a real edge does.
 
-In each, 72 rules, the hand-written ideas with which a search begins, trade the coins of the built-in market with equal
-capital, as a day's strategies do. `make test` plays some; `make test-science` sets SCIENCE_DAYS=30 and plays 60.
+In each, 72 rules, the hand-written ideas with which a search begins, trade the coins of the built-in market: a quarter
+of them every coin with equal capital, as a day's strategies do, the others one coin each, so that they differ.
+`make test` plays some; `make test-science` sets SCIENCE_DAYS=30 and plays 60.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pytest
 from daybook.backtest import block_returns
 from daybook.core.arrays import Floats
 from daybook.core.seeds import generator
-from daybook.core.time import DAY_MS, TIMEFRAMES, Window, day_start_ms
+from daybook.core.time import DAY_MS, Window, day_start_ms
 from daybook.design import seed_templates
 from daybook.execution import Costs
 from daybook.market import SYNTHETIC_SYMBOLS, synthetic_bars
@@ -86,21 +87,26 @@ def tournament(mode: str, days: int, costs: Costs, seed: int) -> Outcome:
 
 
 def hourly_returns(mode: str, days: int, costs: Costs, seed: int) -> Floats:
-    """(72, 24 x days) returns with equal capital in each coin.
+    """(72, 24 x days) returns as fractions of each rule's capital.
 
-    18 ideas on 1m, 5m and 60m bars as written, and on 1m bars with parameters drawn from their ranges.
+    18 ideas four times: as written on 1m bars with equal capital in each coin; and, on one coin each in turn, as
+    written on 5m bars and with parameters drawn from their ranges on 5m and on 1m bars.
     """
     whole, window = Window(START - WARMUP_DAYS * DAY_MS, START + days * DAY_MS), Window(START, START + days * DAY_MS)
     bars = [synthetic_bars(symbol, whole, seed=seed, mode=mode, timeframe=timeframe)
-            for timeframe in TIMEFRAMES for symbol in SYNTHETIC_SYMBOLS]
-    coins = len(SYNTHETIC_SYMBOLS)
+            for timeframe in ("1m", "5m") for symbol in SYNTHETIC_SYMBOLS]
     rng = generator(seed, "tournament")
     drawn = {idea.identity: [{
         name: float(rng.integers(one.low, one.high + 1)) if one.integer else float(rng.uniform(one.low, one.high))
         for name, one in idea.spec.parameters.items()
     }] for idea in IDEAS}
-    parts = [block_returns(IDEAS, bars, None, costs, window), block_returns(IDEAS, bars[:coins], drawn, costs, window)]
-    returns = np.concatenate([part.reshape(-1, coins, part.shape[1]).mean(axis=1) for part in parts])
+    shape = (len(IDEAS), 2, len(SYNTHETIC_SYMBOLS), 24 * days)
+    written = block_returns(IDEAS, bars, None, costs, window).reshape(shape)
+    other = block_returns(IDEAS, bars, drawn, costs, window).reshape(shape)
+    idea = np.arange(len(IDEAS))
+    coin = [(idea + turn) % len(SYNTHETIC_SYMBOLS) for turn in range(3)]
+    returns = np.concatenate([written[:, 0].mean(axis=1), written[idea, 1, coin[0]], other[idea, 1, coin[1]],
+                              other[idea, 0, coin[2]]])
     assert returns.shape == (RULES, 24 * days)
     return returns
 
@@ -129,7 +135,7 @@ def play(capsys: pytest.CaptureFixture[str], mode: str, days: int, costs: Costs)
 
 def test_noise_fools_the_naive_test_and_not_those_that_count_trials(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes, rates = play(capsys, "noise", 7, FREE)
-    assert rates["naive PSR"] >= 0.9
+    assert rates["naive PSR"] >= (0.95 if FULL else 0.8)
     assert rates["DSR, null variance"] <= 0.1
     assert rates["DSR, trial variance"] <= 0.1
     assert rates["SPA"] <= (0.1 if FULL else 0.2)
