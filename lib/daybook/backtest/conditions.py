@@ -11,12 +11,10 @@ import numpy as np
 from daybook.backtest.story_kernel import Detail
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError, UsageError
-from daybook.core.time import HOUR_MS, MINUTE_MS, timeframe_ms, utc_text
+from daybook.core.time import Window, timeframe_ms, utc_text
 from daybook.market.bars import Bars
-from daybook.market.funding import FundingRates
+from daybook.market.funding import LONGEST_INTERVAL_MS, FundingRates
 
-LONGEST_INTERVAL_MS = 8 * HOUR_MS + MINUTE_MS
-"""Venues settle every eight hours or more often; a longer stretch without a settlement is missing data."""
 _T = TypeVar("_T")
 
 
@@ -82,16 +80,14 @@ class Conditions:
         rates = _of_symbol(self.funding, bars, "funding")
         if rates is None or len(bars) == 0:
             return due
-        first, end = int(bars.open_time[0]), int(bars.close_time[-1])
-        minutes = rates.funding_time // MINUTE_MS * MINUTE_MS
-        inside = (minutes >= first) & (minutes < end)
-        edges = np.concatenate(([first], minutes[inside], [end]))
-        gaps = np.diff(edges)
-        if gaps.max() > LONGEST_INTERVAL_MS:
-            at = int(np.argmax(gaps))
-            raise FundingError(f"{bars.name}: no funding settlement between {utc_text(edges[at])} and "
-                               f"{utc_text(edges[at + 1])}; one in eight hours is needed. Download the funding rates "
+        span = Window(int(bars.open_time[0]), int(bars.close_time[-1]))
+        gap = rates.longest_gap(span)
+        if gap.end_ms - gap.start_ms > LONGEST_INTERVAL_MS:
+            raise FundingError(f"{bars.name}: no funding settlement between {utc_text(gap.start_ms)} and "
+                               f"{utc_text(gap.end_ms)}; one in eight hours is needed. Download the funding rates "
                                "of these days or simulate without funding.")
+        minutes = rates.minutes
+        inside = (minutes >= span.start_ms) & (minutes < span.end_ms)
         places = np.searchsorted(bars.open_time, minutes[inside])
         known = places < len(bars)
         np.add.at(due, places[known], rates.funding_rate[inside][known])

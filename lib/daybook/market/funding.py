@@ -11,10 +11,12 @@ import pyarrow as pa
 from daybook.core.arrays import Floats, Ints
 from daybook.core.errors import DataError
 from daybook.core.files import read_parquet, write_parquet
-from daybook.core.time import Window
+from daybook.core.time import HOUR_MS, MINUTE_MS, Window
 from daybook.market.names import require_symbol, require_venue
 
 FUNDING_FOLDER = "funding"
+LONGEST_INTERVAL_MS = 8 * HOUR_MS + MINUTE_MS
+"""Venues settle every eight hours or more often; a longer stretch without a settlement is missing data."""
 _COLUMNS = pa.schema([("funding_time", pa.int64()), ("funding_rate", pa.float64())])
 _LARGEST_RATE = 1.0
 """Exchanges cap a rate at a few percent; a whole notional is another unit."""
@@ -58,6 +60,20 @@ class FundingRates:
         """The settlements inside the window."""
         part = slice(*np.searchsorted(self.funding_time, [window.start_ms, window.end_ms]))
         return FundingRates(self.funding_time[part], self.funding_rate[part])
+
+    @property
+    def minutes(self) -> Ints:
+        """(N,) int64 ms UTC of the full minute at which each settlement counts: venues stamp some ms late."""
+        full: Ints = self.funding_time // MINUTE_MS * MINUTE_MS
+        return full
+
+    def longest_gap(self, window: Window) -> Window:
+        """The longest stretch of a window in which nothing is settled, the first of equal ones."""
+        minutes = self.minutes
+        inside = minutes[(minutes >= window.start_ms) & (minutes < window.end_ms)]
+        edges = np.concatenate(([window.start_ms], inside, [window.end_ms]))
+        at = int(np.argmax(np.diff(edges)))
+        return Window(int(edges[at]), int(edges[at + 1]))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ _EXCHANGE_FORM = re.compile(
     r"(?:binance|bitfinex|bitget|blofin|bybit|coinbase|dukascopy|hyperliquid|kraken|kucoin|oanda|okx)(?:_[a-z0-9_]+)?",
     re.ASCII,
 )
+_PERPETUAL_FORM = re.compile(r"[a-z0-9.-]+_(?:coinm|futures|inverse|linear|perp|perpetual|swap|usdm)", re.ASCII)
 _FILE_FORMS = (
     re.compile(rf"(?P<symbol>{_SYMBOL})-(?P<interval>{_INTERVAL})-"
                r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?", re.ASCII),
@@ -97,6 +98,11 @@ def require_venue(venue: str) -> str:
     if not _VENUE_FORM.fullmatch(venue):
         raise UsageError(f"venue: found {venue!r}, allowed are a-z, 0-9, _ - and . such as binance_spot.")
     return venue
+
+
+def trades_perpetuals(venue: str) -> bool:
+    """Whether a venue's name says that its markets are perpetuals, which settle funding: binance_usdm, okx_swap."""
+    return _PERPETUAL_FORM.fullmatch(venue) is not None
 
 
 def require_symbol(symbol: str) -> str:

@@ -18,6 +18,7 @@ from daybook.pipeline.commands.candles_quality import candles_check, candles_rev
 from daybook.pipeline.commands.data import data_app
 from daybook.pipeline.commands.execution import execution_app
 from daybook.pipeline.commands.features import features_app
+from daybook.pipeline.commands.funding import candles_funding
 from daybook.pipeline.commands.trials import trials_app
 from daybook.pipeline.folders import RunFolders
 
@@ -139,6 +140,7 @@ def candles_import(path: Annotated[Path, typer.Argument(help="candle file or fol
 candles_app.command("download")(candles_download)
 candles_app.command("check")(candles_check)
 candles_app.command("revisions")(candles_revisions)
+candles_app.command("funding")(candles_funding)
 
 
 @candles_app.command("list")
