@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from daybook.backtest import Conditions
 from daybook.core.arrays import Floats
 from daybook.core.time import Window, day_start_ms, parse_day
 from daybook.execution import Costs
@@ -51,7 +52,7 @@ def day(seed: int = 7) -> Any:
     settings = SimpleNamespace(symbols=SYMBOLS, seed=seed, min_trades=5)
     sealed = SimpleNamespace(day=DAY, run_id=f"{DAY}/01")
     return SimpleNamespace(bars=bars(), settings=settings, sealed=sealed, window=WEEK, costs=Costs(), start_ms=END,
-                           state=PriorState.empty(DAY), read_json=lambda *_: {})
+                           conditions=Conditions(), state=PriorState.empty(DAY), read_json=lambda *_: {})
 
 
 def same(a: NullContestant, b: NullContestant) -> bool:

@@ -151,6 +151,8 @@ class Settings(BaseSettings):
     spread_bps: SpreadBps = parameter(
         2.0, "bps of mid", "full bid-ask spread; one number, or one per symbol with a `default`"
     )
+    latency_bars: Whole = parameter(0, "bars", "an order is filled so many bars later than at the next open",
+                                    ge=0, le=60)
     timeframes: TimeframeNames = parameter(("1m", "5m", "60m"), "bar lengths", "timeframes strategies may trade")
     history_days: Whole = parameter(35, "days", "bars before the day that are loaded", ge=14, le=730)
     window_days: Whole = parameter(7, "days", "scoring window that ends at the day", ge=2, le=60)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.core.arrays import Ints
 from daybook.core.hashing import hash_json
 from daybook.core.parallel import parallel_map
@@ -30,14 +31,15 @@ class TrainRequest:
     """What a day trains on.
 
     markets: bars of one timeframe with their features, ending where the day begins. window: the span whose block
-    returns are scored (the last seven days). plan: the forward folds; None lays six over the last 60 % of the history.
-    trees: None gives each model its own size. jobs: Python threads, each with one native thread; it changes the time
-    taken and nothing else.
+    returns are scored (the last seven days). conditions: latency and funding of every trade. plan: the forward folds;
+    None lays six over the last 60 % of the history. trees: None gives each model its own size. jobs: Python threads,
+    each with one native thread; it changes the time taken and nothing else.
     """
 
     markets: Sequence[Market]
     window: Window
     costs: Costs = field(default_factory=Costs)
+    conditions: Conditions = PLAIN
     seed: int = 0
     jobs: int = 1
     labels: LabelSettings = field(default_factory=LabelSettings)
@@ -93,7 +95,7 @@ def train_models(request: TrainRequest) -> DayModels:
         for spec, (folds, learner) in zip(MODELS.values(), fitted, strict=True)
     )
     predictions = {model.spec.name: model.out_of_fold for model in models}
-    desk = Desk(data, predictions["direction"], request.costs, desk_window)
+    desk = Desk(data, predictions["direction"], request.costs, desk_window, request.conditions)
     ensembles = train_ensembles(predictions, desk, plan.embargo_ms)
     return DayModels(data, models, ensembles, data.data_hash())
 
@@ -152,8 +154,8 @@ def _trained(
     figures = spec.metrics(scored)
     rule = RULES[spec.name]
     span = Window(int(rows.time[0]), data.history.end_ms)
-    whole = backtest_rule(rule, rows.prediction, Desk(data, rows, request.costs, span))
-    recent = backtest_rule(rule, rows.prediction, Desk(data, rows, request.costs, window))
+    whole = backtest_rule(rule, rows.prediction, Desk(data, rows, request.costs, span, request.conditions))
+    recent = backtest_rule(rule, rows.prediction, Desk(data, rows, request.costs, window, request.conditions))
     learned = _known_rows(spec, data)
     card = ModelScorecard(
         name=spec.name, kind="model", identity=_identity(spec, data, learner), target=spec.question,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from daybook.backtest import Metrics, Simulation, replay_bits
+from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.core.arrays import Bytes, Floats
 from daybook.core.time import Window, bars_per_year
 from daybook.execution import Costs
@@ -109,12 +110,13 @@ class ModelBacktest:
 
 @dataclass(frozen=True)
 class Desk:
-    """Where predictions are traded: the dataset, the out-of-fold rows they belong to, costs and the span."""
+    """Where predictions are traded: the dataset, the out-of-fold rows they belong to, costs, span and conditions."""
 
     data: Dataset
     rows: OutOfFold
     costs: Costs
     window: Window
+    conditions: Conditions = PLAIN
 
 
 def state_rows(data: Dataset, rows: OutOfFold) -> MarketState:
@@ -171,7 +173,7 @@ def backtest_rule(rule: Rule, prediction: Floats, desk: Desk) -> ModelBacktest:
 def _runs(view: View, gated: bool, prediction: Floats, desk: Desk) -> list[Simulation]:
     signed = model_view(view, prediction, desk.data, desk.rows)
     bits = market_bits(signed, gated, desk.data, desk.rows)
-    return [replay_bits(own, market.bars, None, desk.costs, desk.window)
+    return [replay_bits(own, market.bars, None, desk.costs, desk.window, conditions=desk.conditions)
             for own, market in zip(bits, desk.data.markets, strict=True)]
 
 

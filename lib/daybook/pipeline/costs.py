@@ -11,6 +11,7 @@ from daybook.core.files import write_json
 from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.execution import Costs, MeasuredCosts, load_metrics, metrics_for
+from daybook.pipeline.conditions import FUNDING
 
 SEALED_METRICS = "execution_metrics.json"
 SEALED_IDENTITY = "execution_metrics"
@@ -60,10 +61,11 @@ def cost_notices(costs: Costs, settings: Settings) -> list[str]:
 
 
 def data_hash_of(bars: Mapping[str, Any]) -> str:
-    """The hash of everything market-like that a run reads: the bars of every market, and measured costs if any.
+    """The hash of everything market-like that a run reads: the bars of every market, measured costs and funding if any.
 
     bars: the value of `inputs/bars.json`.
     """
     hashes = {symbol: market["data_hash"] for symbol, market in bars["markets"].items()}
     measured = {SEALED_IDENTITY: bars[SEALED_IDENTITY]} if SEALED_IDENTITY in bars else {}
-    return hash_json(hashes | measured)
+    funding = {FUNDING: bars[FUNDING]["identity"]} if FUNDING in bars else {}
+    return hash_json(hashes | measured | funding)

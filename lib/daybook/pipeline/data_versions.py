@@ -18,6 +18,7 @@ from daybook.market.bars import Bars
 from daybook.market.row_difference import RowDifference, row_difference
 from daybook.market.rows import CandleRows, joined, rows_of
 from daybook.market.snapshots import NOW, CandleVersion, Snapshots
+from daybook.pipeline.conditions import FUNDING
 from daybook.pipeline.costs import SEALED_IDENTITY
 from daybook.pipeline.folders import RunFolders
 
@@ -101,6 +102,7 @@ class SealedData:
     hashes: dict[str, str]
     bars: dict[str, int]
     costs: str | None
+    funding: str | None = None
 
     @property
     def markets(self) -> set[tuple[str, str]]:
@@ -138,6 +140,7 @@ def _sealed(folder: Path, label: str) -> SealedData:
             label, str(found["venue"]), Window(*found["window"]),
             {symbol: str(market["data_hash"]) for symbol, market in markets.items()},
             {symbol: int(market["bars"]) for symbol, market in markets.items()}, found.get(SEALED_IDENTITY),
+            found.get(FUNDING, {}).get("identity"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not what a run seals ({type(error).__name__}: {error}). Restore the run's folder "
@@ -193,7 +196,7 @@ def _overlap(runs: list[SealedData]) -> bool:
 
 
 def _run_notes(runs: list[SealedData]) -> list[str]:
-    """What differs between two runs beside their rows: the window, and measured costs."""
+    """What differs between two runs beside their rows: the window, measured costs, and funding settlements."""
     if len(runs) < 2:
         return []
     one, other = runs
@@ -205,6 +208,9 @@ def _run_notes(runs: list[SealedData]) -> list[str]:
     if one.costs != other.costs:
         told = ["costs as set" if run.costs is None else f"measured costs {run.costs[:12]}" for run in runs]
         notes.append(f"the execution costs differ: {told[0]} and {told[1]}")
+    if one.funding != other.funding:
+        told = ["no funding" if run.funding is None else f"settlements {run.funding[:12]}" for run in runs]
+        notes.append(f"the funding differs: {told[0]} and {told[1]}")
     return notes
 
 

@@ -19,11 +19,13 @@ from daybook.core.settings import Settings, load_settings, parse_parameter
 from daybook.core.time import DAY_MS, TIMEFRAMES, Window, day_start_ms, parse_day
 from daybook.execution import Costs
 from daybook.market import Bars, read_bars
+from daybook.pipeline.conditions import sealed_conditions
 from daybook.pipeline.costs import sealed_costs
 from daybook.pipeline.manifest import MACHINE, Sealed, artefact_hashes
 from daybook.rank import PriorState
 
 if TYPE_CHECKING:
+    from daybook.backtest import Conditions
     from daybook.backtest.scale_out import Engine
 
 DONE_MARKER = "done.json"
@@ -63,6 +65,11 @@ class Day:
     def costs(self) -> Costs:
         """Fee, spread and slippage of this run, as set or as measured at or before its day."""
         return sealed_costs(self.folder, self.settings, self.inputs)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Latency and funding of every simulation of this run."""
+        return sealed_conditions(self.folder, self.settings, self.inputs)
 
     @cached_property
     def engine(self) -> Engine:

@@ -56,7 +56,8 @@ def null_contestants(day: Day, strategies: Sequence[Strategy]) -> list[NullConte
         signals = [signal_bits(strategy, bars) for bars in seen]
         for way in WAYS:
             simulations = tuple(
-                replay_bits(_shuffled(day, strategy, way, bars, bits), bars, strategy.stops(), day.costs, day.window)
+                replay_bits(_shuffled(day, strategy, way, bars, bits), bars, strategy.stops(), day.costs, day.window,
+                            conditions=day.conditions)
                 for bars, bits in zip(seen, signals, strict=True)
             )
             found.append(_scored(day, strategy, way, simulations))

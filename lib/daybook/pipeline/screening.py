@@ -63,7 +63,7 @@ def screen(
     fitting = [strategy for strategy in strategies if set(strategy.timeframes) & set(wanted)]
     if not fitting:
         return []
-    swept = day.engine.sweep(fitting, bars, params, day.costs, window, "60m")
+    swept = day.engine.sweep(fitting, bars, params, day.costs, window, "60m", conditions=day.conditions)
     by_identity = {strategy.identity: strategy for strategy in fitting}
     rules = ScoreRules(min_trades=day.settings.min_trades)
     return [_scored(by_identity[key[0]], key, swept, places, rules) for key, places in _groups(swept).items()]

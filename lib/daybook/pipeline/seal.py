@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from daybook.core.time import DAY_MS, Window, parse_day, utc_text, window_before
 from daybook.execution import Costs
 from daybook.market import CandleStore, StoredMarket, candle_store, check_store, import_candles, read_bars
 from daybook.market.synthetic import synthetic_bars, synthetic_venue
+from daybook.pipeline.conditions import funding_notices, seal_funding
 from daybook.pipeline.costs import data_hash_of, seal_costs
 from daybook.pipeline.folders import RunFolders, run_id
 from daybook.pipeline.manifest import (
@@ -68,6 +70,9 @@ def _written(staging: Path, request: RunRequest, number: int, bars: dict[str, An
     parent = None if number == 1 else run_id(request.day, 1)
     bars = bars | refresh_facts(staging / "inputs")
     bars = bars | seal_costs(staging / "inputs", settings, request.day, bars["venue"])
+    bars = bars | seal_funding(staging / "inputs", settings, bars["venue"], Window(*bars["window"]))
+    for notice in funding_notices(bars):
+        print(notice, file=sys.stderr, flush=True)  # noqa: T201 - what a person should know before the day begins
     sealed = Sealed(
         run_id=run_id(request.day, number),
         day=request.day,

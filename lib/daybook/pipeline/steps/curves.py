@@ -24,7 +24,7 @@ def hourly_curve(
 
 
 def buy_and_hold(day: Day) -> Curve:
-    """Every market held with equal capital, the costs of one round trip included."""
+    """Every market held with equal capital, the costs of one round trip and a perpetual's funding included."""
     return hourly_curve(day, HOLDING, "benchmark", "", _holding_returns(day))
 
 
@@ -36,7 +36,9 @@ def _holding_returns(day: Day) -> Floats:
         side = day.costs.side_cost(window)
         entry = float(window.open[0] * (1.0 + side[0]))
         last = np.searchsorted(window.close_time, ends, side="right") - 1
+        paid = np.cumsum(day.conditions.funding_due(window)[1:] * window.close[:-1] / entry)
         value = np.where(last >= 0, window.close[np.maximum(last, 0)] / entry, 1.0) - day.costs.fee
         value[-1] = float(window.close[-1] / entry) * (1.0 - side[-1] - day.costs.fee) - day.costs.fee
+        value -= np.append(0.0, paid)[np.maximum(last, 0)]
         total += np.diff(value, prepend=1.0)
     return total / len(day.minute_bars)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from daybook.models.registry import SUSPECT_ACCURACY
+from daybook.pipeline.conditions import funding_notices
 from daybook.pipeline.costs import cost_notices
 from daybook.pipeline.day import Day
 from daybook.pipeline.steps.rank import Ranking
@@ -67,9 +68,10 @@ def _told(day: Day) -> str:
 
 
 def cost_warnings(day: Day) -> tuple[Notice, ...]:
-    """What a reader must know of measured costs; nothing where the costs are as set."""
-    return tuple(Notice(where="execution costs", message=message, severity="info")
-                 for message in cost_notices(day.costs, day.settings))
+    """What a reader must know of measured costs and of funding that is not charged; nothing where all is as set."""
+    free = tuple(Notice(where="funding", message=message) for message in funding_notices(day.inputs))
+    return free + tuple(Notice(where="execution costs", message=message, severity="info")
+                        for message in cost_notices(day.costs, day.settings))
 
 
 def notices(quality: tuple[QualityRow, ...], models: tuple[ModelRow, ...]) -> tuple[Notice, ...]:

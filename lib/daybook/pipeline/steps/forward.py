@@ -44,7 +44,7 @@ def forward_models(day: Day, ledger: TrialLedger) -> list[ForwardModel]:
     newest = Window(day.start_ms - DAY_MS, day.start_ms)
     data = build_dataset(markets(day), day.costs, label_settings(day))
     rows = _live_rows(data, newest)
-    desk = Desk(data, rows, day.costs, newest)
+    desk = Desk(data, rows, day.costs, newest, day.conditions)
     predictions = _predictions(saved, data, rows)
     found = [_forward(member, saved, predictions, desk) for member in members]
     _count(day, ledger, members, found, newest)

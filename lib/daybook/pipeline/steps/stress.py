@@ -39,7 +39,8 @@ def incumbent_blocks(day: Day) -> dict[str, Floats]:
 
 def _stressed(day: Day, member: PoolMember, incumbents: Mapping[str, Floats]) -> Robustness:
     bars = tuple(day.bars[member.timeframe][symbol] for symbol in day.settings.symbols)
-    candidate = Candidate(parse_spec(member.spec), bars, day.window, costs=day.costs)
+    candidate = Candidate(parse_spec(member.spec), bars, day.window, costs=day.costs,
+                          conditions=day.conditions)
     seed = derived_seed(day.settings.seed, "random rules", day.sealed.day, member.identity)
     return robustness(candidate, incumbents, seed=seed)
 

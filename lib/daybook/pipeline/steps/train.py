@@ -64,8 +64,9 @@ def train_request(day: Day) -> TrainRequest:
     """What the models learn from: every market's bars and features on the model timeframe, folds to the day's start."""
     history = day.history
     return TrainRequest(
-        markets=markets(day), window=day.window, costs=day.costs, seed=day.settings.seed, jobs=day.settings.jobs,
-        labels=label_settings(day), plan=plan_folds(history, folds=day.settings.folds),
+        markets=markets(day), window=day.window, costs=day.costs, conditions=day.conditions,
+        seed=day.settings.seed, jobs=day.settings.jobs, labels=label_settings(day),
+        plan=plan_folds(history, folds=day.settings.folds),
     )
 
 
