@@ -311,6 +311,19 @@ def test_an_entry_whose_size_is_not_known_is_not_filled() -> None:
     assert run(STEPS, [0, LE, LE, 0, 0], sizing=sizing).metrics.trades == 1
 
 
+@pytest.mark.parametrize("price", [math.nan, 0.0, -1.0])
+def test_a_bad_price_before_the_window_hides_the_volatility_of_its_own_returns_alone(price: float) -> None:
+    rows = [[100] * 4, [110] * 4, [100, 100, 100, price], [110] * 4, [121] * 4, [110] * 4, [121] * 4]
+    volatility = realised_volatility(bars_of(rows), 2)
+    assert np.isnan(volatility).tolist() == [True] * 5 + [False] * 2
+    assert volatility[6] == pytest.approx(math.log(1.1) * math.sqrt(2 * 525_600 / 2))
+
+
+def test_volatility_takes_a_whole_number_of_bars() -> None:
+    with pytest.raises(SizingError, match=r"volatility_bars is 2\.5, allowed is a whole number of at least 2"):
+        Sizing(volatility_target=0.5, leverage_cap=1.0, volatility_bars=2.5)  # type: ignore[arg-type]
+
+
 def test_volatility_before_the_window_counts() -> None:
     bars = bars_of([[100] * 4, [110] * 4, [121] * 4, [121] * 4, [121] * 4])
     done = replay_bits(bits_of(0, 0, LE, 0, 0), bars, None, FREE, bar_window(bars, 2, 5),
@@ -336,7 +349,7 @@ def test_compounding_trades_the_equity_of_the_decisions_close() -> None:
 @pytest.mark.parametrize(("sizing", "message"), [
     ({"risk": 0.01}, "risk needs a leverage_cap"), ({"volatility_target": 0.2}, "needs a leverage_cap"),
     ({"risk": 0.01, "quantity": 1.0, "leverage_cap": 1.0}, "one rule at a time"),
-    ({"quantity": 1.0, "notional": 2.0}, "one rule at a time"), ({"volatility_bars": 1}, "2 or more"),
+    ({"quantity": 1.0, "notional": 2.0}, "one rule at a time"), ({"volatility_bars": 1}, "at least 2"),
     ({"notional": math.inf}, "finite number above 0"),
 ])
 def test_rules_of_sizing_that_do_not_fit_are_refused(sizing: dict[str, float], message: str) -> None:

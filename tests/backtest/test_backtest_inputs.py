@@ -29,6 +29,12 @@ def test_no_trade_leaves_ratios_undefined_with_the_reason() -> None:
     assert set(metrics.undefined.values()) == {"no trade was made"}
 
 
+def test_a_window_of_one_bar_says_that_it_is_too_short() -> None:
+    undefined = simulate_bits(bits_of(LE), bars_of(CALM[:1])).undefined
+    assert set(undefined.values()) == {"the window holds a single bar"}
+    assert {"sharpe", "std_return", "win_rate"} <= undefined.keys()
+
+
 def test_only_winning_trades_leave_profit_factor_undefined() -> None:
     metrics = simulate_bits(bits_of(LE, 0, 0, 0), flat_bars([100.0, 100.0, 101.0, 102.0]), None, FREE)
     assert metrics.win_rate == 1.0
@@ -102,6 +108,12 @@ def test_bits_that_do_not_fit_are_refused(bits: np.ndarray, message: str) -> Non
 def test_negative_or_undefined_stops_are_refused(stops: Stops) -> None:
     with pytest.raises(UsageError, match="at least 0"):
         simulate_bits(bits_of(0, 0, 0, 0, 0), bars_of(CALM), stops)
+
+
+@pytest.mark.parametrize("bars_held", [0.5, 2.5])
+def test_a_part_of_a_bar_is_no_maximum_holding(bars_held: float) -> None:
+    with pytest.raises(UsageError, match=rf"max_holding is {bars_held}, allowed is a whole number of bars"):
+        simulate_bits(bits_of(0, 0, 0, 0, 0), bars_of(CALM), Stops(max_holding=bars_held))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("price", [math.nan, math.inf, 0.0, -1.0])

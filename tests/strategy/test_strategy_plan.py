@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import pytest
 
+from daybook.core.arrays import Floats
 from daybook.market.bars import Bars
 from daybook.strategy import SignalPlan, SpecError, parse_expression, parse_spec, positions_from_bits, signal_bits
 from daybook.strategy.fields import session_mask
+from daybook.strategy.nodes import Call
 
 DAY = 1_704_672_000_000
 """Monday 8 January 2024, 00:00 UTC: no daylight saving in force."""
@@ -125,6 +129,21 @@ def test_sharing_and_eviction_never_change_a_signal(memory: int) -> None:
     for which, params in draws(300):
         alone = signal_bits(strategies[which], bars, params)
         np.testing.assert_array_equal(plan.bits(strategies[which], params), alone)
+
+
+def test_many_specs_compute_each_distinct_column_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[Hashable] = []
+    compute = SignalPlan._compute
+
+    def counted(plan: SignalPlan, node: Call, values: dict[str, float], out: Floats) -> None:
+        computed.append(plan._key(node, values))
+        compute(plan, node, values, out)
+
+    monkeypatch.setattr(SignalPlan, "_compute", counted)
+    plan, strategies = SignalPlan(random_tape(300)), [parse_spec(spec) for spec in SPECS]
+    for which, params in draws(120):
+        plan.bits(strategies[which], params)
+    assert len(computed) == len(set(computed)) > len(SPECS)
 
 
 def test_equal_columns_are_computed_once_whatever_parameters_are_called() -> None:

@@ -90,10 +90,10 @@ class Metrics:
 
 def undefined_reason(name: str, trades: int, n_bars: int) -> str:
     """Why a metric has no value, in words for a table's footnote."""
-    if trades == 0:
-        return "no trade was made"
     if n_bars < 2:
         return "the window holds a single bar"
+    if trades == 0:
+        return "no trade was made"
     if name == "sortino":
         return "no bar lost money"
     if name == "profit_factor":

@@ -28,12 +28,14 @@ class SignalError(UsageError):
 
 
 def kernel_levels(stops: Stops | None) -> Levels:
-    """The stops as the kernel reads them. Raises SignalError for a figure that is not finite or negative."""
+    """The stops as the kernel reads them. Raises SignalError for one that is not finite, negative or part of a bar."""
     if stops is None:
         return 0.0, 0.0, 0
     for name, value in vars(stops).items():
         if not 0.0 <= value < math.inf:
             raise SignalError(f"stops: {name} is {value!r}, allowed is a finite number of at least 0 (0 = off).")
+    if stops.max_holding != int(stops.max_holding):
+        raise SignalError(f"stops: max_holding is {stops.max_holding!r}, allowed is a whole number of bars (0 = off).")
     return float(stops.stop_loss), float(stops.take_profit), int(stops.max_holding)
 
 

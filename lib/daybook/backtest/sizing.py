@@ -47,8 +47,9 @@ class Sizing:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise SizingError(f"sizing: {name} is {value!r}, allowed is a finite number above 0.")
-        if self.volatility_bars < 2:
-            raise SizingError(f"sizing: volatility_bars is {self.volatility_bars}, allowed is 2 or more.")
+        if not isinstance(self.volatility_bars, int | np.integer) or self.volatility_bars < 2:
+            raise SizingError(f"sizing: volatility_bars is {self.volatility_bars!r}, allowed is a whole number of at "
+                              "least 2.")
         used = [name for name in ("quantity", "volatility_target", "risk") if getattr(self, name) is not None]
         if len(used) > 1 or (used and self.notional != 1.0):
             raise SizingError(f"sizing: {', '.join(used)} and a notional of {self.notional:g} are given; one rule at a "
@@ -110,11 +111,16 @@ def realised_volatility(bars: Bars, count: int) -> Floats:
     """Annual volatility realised in the last `count` returns, known at each close: (T,) float64 fraction.
 
     The root of the sum of squared log returns over the time that they span, in years of 365 days, so that a gap counts
-    for as long as it lasted. The first `count` values are NaN.
+    for as long as it lasted. The first `count` values are NaN, and so are those with a return among them whose prices
+    are not finite and positive.
     """
     volatility = np.full(len(bars), np.nan)
     if len(bars) > count:
-        total = np.concatenate(([0.0], np.cumsum(np.diff(np.log(bars.close)) ** 2)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = np.diff(np.log(bars.close)) ** 2
+        known = np.isfinite(squares)
+        total, gone = (np.concatenate(([0.0], np.cumsum(each))) for each in (np.where(known, squares, 0.0), ~known))
         span = bars.open_time[count:] - bars.open_time[:-count]
-        volatility[count:] = np.sqrt(np.maximum(total[count:] - total[:-count], 0.0) * _YEAR_MS / span)
+        realised = np.sqrt(np.maximum(total[count:] - total[:-count], 0.0) * _YEAR_MS / span)
+        volatility[count:] = np.where(gone[count:] == gone[:-count], realised, np.nan)
     return volatility

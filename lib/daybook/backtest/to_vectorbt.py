@@ -38,11 +38,11 @@ def to_vectorbt(simulation: Simulation, bars: Bars) -> Portfolio:
     wrapper = vectorbt.ArrayWrapper(index, [bars.symbol], 1, freq=pd.Timedelta(timeframe_ms(bars.timeframe), "ms"))
     log_records = np.empty(0, dtype=vectorbt.portfolio.enums.log_dt)
     return vectorbt.Portfolio(
-        wrapper, pd.Series(inside.close, index, name=bars.symbol), _orders(simulation), log_records,
-        np.array([simulation.sizing.capital]), False)
+        wrapper, pd.Series(inside.close, index, name=bars.symbol), _orders(simulation, timeframe_ms(bars.timeframe)),
+        log_records, np.array([simulation.sizing.capital]), False)
 
 
-def _orders(simulation: Simulation) -> np.ndarray[Any, Any]:
+def _orders(simulation: Simulation, bar_ms: int) -> np.ndarray[Any, Any]:
     """Two order records a trade, its entry and its exit, in the order in which they were filled."""
     from vectorbt.portfolio.enums import OrderSide, order_dt
 
@@ -50,8 +50,8 @@ def _orders(simulation: Simulation) -> np.ndarray[Any, Any]:
     columns = {name: trades[name].to_numpy() for name in ("entry_price", "exit_price", "quantity", "fee", "funding")}
     long = trades["side"].to_numpy() == "long"
     enter = np.searchsorted(times, trades["entry_time"].to_numpy(dtype=np.int64))
-    leave = np.searchsorted(times, trades["exit_time"].to_numpy(dtype=np.int64))
-    leave -= ~trades["reason"].isin(AT_OPEN).to_numpy()  # told at the bar's close, which is the next one's open
+    inside = ~trades["reason"].isin(AT_OPEN).to_numpy()  # told at the bar's close, which a next bar may precede
+    leave = np.searchsorted(times, trades["exit_time"].to_numpy(dtype=np.int64) - bar_ms * inside)
     traded = columns["quantity"] * (columns["entry_price"] + columns["exit_price"])
     rate = columns["fee"] / traded
     records = np.zeros(2 * len(trades), dtype=order_dt)
