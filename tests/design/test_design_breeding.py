@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daybook.core.hashing import hash_json
 from daybook.core.seeds import generator
 from daybook.core.time import TIMEFRAMES
 from daybook.design.genome import DESIGN_BUDGET, Genome, genome_of, parameterised, strategy_of
 from daybook.design.grammar import SERIES, comparison, condition, random_node
 from daybook.design.mirror import MirrorError, mirrored
-from daybook.design.mutate import crossed, mutated, random_genome
+from daybook.design.mutate import STOPS, crossed, mutated, random_genome
 from daybook.design.sense import makes_sense
 from daybook.design.templates import seed_templates, template_genomes
 from daybook.design.words import family, rationale, retold, said, slug
@@ -171,6 +174,62 @@ def test_an_exit_without_direction_closes_both_sides() -> None:
     assert strategy is not None
     assert (strategy.spec.short_entry, strategy.spec.short_exit) == ("close < sma(close, 20)", "adx(14) < 20")
     assert genome_of(strategy) == Genome({key: strategy.expressions[key] for key in trees})
+
+
+def test_a_spec_keeps_every_stop_through_breeding() -> None:
+    plain = template_genomes()["volume-surge"]
+    before = strategy_of(plain)
+    trailed = replace(plain, trailing_stop=0.02, break_even=0.01)
+    strategy = strategy_of(trailed)
+    assert strategy is not None and before is not None
+    assert (strategy.spec.trailing_stop, strategy.spec.break_even) == (0.02, 0.01)
+    assert strategy.identity != before.identity
+    assert "trailing_stop" not in before.canonical
+    again = genome_of(strategy)
+    assert again.stops == trailed.stops
+    assert (strategy_of(again) or before).identity == strategy.identity
+    bred = [change for seed in range(40) if (change := mutated(again, generator(seed, "stops")))]
+    assert len(bred) > 20
+    assert all(child.stops == again.stops for child, name in bred if name != "stop change")
+    exits = [child for seed in range(60) if (child := crossed(plain, again, generator(seed, "cross")))]
+    assert {child.trailing_stop for child in exits} == {None, 0.02}
+    assert all(child.stops == (again.stops if child.trailing_stop else plain.stops) for child in exits)
+
+
+def test_a_stop_that_is_a_parameter_is_kept_and_crosses_as_a_number() -> None:
+    spec = {"name": "p", "timeframes": ["5m"], "long_entry": "close > sma(close, 20)", "trailing_stop": "trail",
+            "parameters": {"trail": {"low": 0.01, "high": 0.05, "default": 0.02}}}
+    strategy = parse_spec(spec)
+    genome = genome_of(strategy)
+    assert (strategy_of(genome) or strategy).identity == strategy.identity
+    host = Genome({"long_entry": parse_expression("close > ema(close, 9)")}, {}, False, 0.05)
+    given = [child.trailing_stop for seed in range(40) if (child := crossed(host, genome, generator(seed, "p")))]
+    assert set(given) == {None, 0.02}
+
+
+def test_the_search_proposes_trailing_and_break_even_stops_and_none_that_can_never_act() -> None:
+    rng = generator(5, "stops")
+    made = []
+    for _ in range(600):
+        genome = random_genome(rng, TIMEFRAMES)
+        for _ in range(3):
+            genome = (mutated(genome, rng) or (genome, ""))[0]
+        made.append(genome)
+    fresh = [random_genome(rng, TIMEFRAMES) for _ in range(1000)]
+    assert 60 < sum(genome.trailing_stop is not None for genome in fresh) < 140
+    assert all(genome.break_even is None for genome in fresh)
+    assert sum(genome.break_even is not None for genome in made) > 5
+    for genome in (*made, *fresh):
+        levels = [genome.stop_loss, genome.trailing_stop, genome.break_even, genome.take_profit]
+        assert {level for level in levels if level is not None} <= set(STOPS)
+        loss, trail, even, target = (float(level or 0.0) for level in levels)
+        assert not 0.0 < trail <= loss
+        assert not 0.0 < target <= even
+
+
+def test_specs_without_the_newer_stops_keep_their_identities() -> None:
+    kept = hash_json([strategy.identity for strategy in seed_templates(TIMEFRAMES)])
+    assert kept == "0e04ad25712ef33bb77ccdba1178f033d12ea9a739850294a7acdc448ca99d69"
 
 
 def test_equal_literals_become_one_parameter_on_both_sides() -> None:

@@ -23,6 +23,7 @@ from daybook.strategy.parser import Budget, require_budget
 DESIGN_BUDGET = Budget(nodes=30, depth=6, constants=6)
 """Tighter than the language: what a search may spend on one expression."""
 MOST_PARAMETERS = 5
+STOP_KEYS = ("stop_loss", "take_profit", "max_holding", "trailing_stop", "break_even")
 _SHORTEST_TUNED = 5
 
 
@@ -37,6 +38,13 @@ class Genome:
     take_profit: float | str | None = None
     max_holding: int | str | None = None
     timeframes: tuple[str, ...] = TIMEFRAMES
+    trailing_stop: float | str | None = None
+    break_even: float | str | None = None
+
+    @property
+    def stops(self) -> dict[str, float | str | None]:
+        """Every stop by its key in a spec, None where it is off."""
+        return {name: getattr(self, name) for name in STOP_KEYS}
 
 
 def strategy_of(genome: Genome, name: str = "unnamed", rationale: str = "") -> Strategy | None:
@@ -45,7 +53,7 @@ def strategy_of(genome: Genome, name: str = "unnamed", rationale: str = "") -> S
         trees = _both_sides(genome)
         for node in trees.values():
             require_budget(node, DESIGN_BUDGET)
-        stops = {"stop_loss": genome.stop_loss, "take_profit": genome.take_profit, "max_holding": genome.max_holding}
+        stops = genome.stops
         used = {used for node in trees.values() for used in parameter_names(node)}
         used |= {stop for stop in stops.values() if isinstance(stop, str)}
         ranges = {key: genome.parameters[key].model_dump() for key in sorted(used)}
@@ -75,8 +83,8 @@ def _both_sides(genome: Genome) -> dict[str, Node]:
 def genome_of(strategy: Strategy) -> Genome:
     """The genome of any strategy; one whose short side mirrors its long side is bred as one side."""
     spec, trees = strategy.spec, dict(strategy.expressions)
-    plain = Genome(trees, dict(strategy.parameters), False, spec.stop_loss, spec.take_profit, spec.max_holding,
-                   spec.timeframes)
+    plain = Genome(trees, dict(strategy.parameters), False, timeframes=spec.timeframes,
+                   **{name: getattr(spec, name) for name in STOP_KEYS})
     long_side = {signal: node for signal, node in trees.items() if signal.startswith("long")}
     folded = replace(plain, trees=long_side, mirror=True)
     try:
