@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -19,8 +20,8 @@ from fake_exchange import FakeClock, FakeExchange, Reply, fake_exchange, json_re
 
 from daybook.core.errors import DataError, UsageError
 from daybook.core.settings import Settings, load_settings
-from daybook.core.time import DAY_MS, Window
-from daybook.market import CandleStore, candle_store, download_sources, http_pace
+from daybook.core.time import DAY_MS, HOUR_MS, Window
+from daybook.market import Bars, CandleStore, candle_store, download_sources, funding_store, http_pace
 from daybook.market.download_sources import open_sources, venue_of_source
 from daybook.market.http_errors import AddressRefusedError
 from daybook.pipeline.cli import app
@@ -149,6 +150,32 @@ def test_a_day_with_source_binance_refreshes_by_itself_and_only_once(
     asked = len(exchange.asked)
     refresh_candles(settings, window)
     assert len(exchange.asked) == asked
+
+
+def test_a_day_on_perpetuals_fetches_their_funding_once_and_goes_on_without(
+        exchange: FakeExchange, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    window = Window(MARCH, MARCH + DAY_MS)
+    settings = load_settings({"source": "binance", "binance_market": "usdm", "symbols": "BTCUSDT",
+                              "data": tmp_path / "data"})
+    candle_store(settings.data).write_bars(_minutes(window))
+    exchange.routes["/fapi/v1/fundingRate"] = Reply(b"", 503)
+    assert refresh_candles(settings, window) == "binance_usdm"
+    assert "funding: BTCUSDT: 127.0.0.1" in capsys.readouterr().err
+    assert len(funding_store(settings.data).read("binance_usdm", "BTCUSDT")) == 0
+    exchange.routes["/fapi/v1/fundingRate"] = json_reply([
+        {"symbol": "BTCUSDT", "fundingTime": MARCH + hour * HOUR_MS + 13, "fundingRate": "0.00010000", "markPrice": "1"}
+        for hour in (0, 8, 16)])
+    refresh_candles(settings, window)
+    assert len(funding_store(settings.data).read("binance_usdm", "BTCUSDT")) == 3
+    asked = len(exchange.asked)
+    refresh_candles(settings, window)
+    assert len(exchange.asked) == asked
+
+
+def _minutes(window: Window) -> Bars:
+    times = np.arange(window.start_ms, window.end_ms, 60_000, dtype=np.int64)
+    price = np.full(times.size, 100.0)
+    return Bars("binance_usdm", "BTCUSDT", "1m", times, price, price, price, price, price)
 
 
 def test_row_35_a_day_whose_exchange_is_down_says_so(exchange: FakeExchange, tmp_path: Path,

@@ -11,7 +11,10 @@ from daybook.core.errors import DataError
 from daybook.core.files import read_json, write_json
 from daybook.core.settings import Settings
 from daybook.core.time import Window
-from daybook.market import candle_store
+from daybook.market import candle_store, funding_store
+from daybook.market.funding import LONGEST_INTERVAL_MS
+from daybook.market.http_errors import ExchangeError
+from daybook.market.names import trades_perpetuals
 
 if TYPE_CHECKING:
     from daybook.market.download_report import DownloadReport
@@ -23,7 +26,7 @@ _REASONS_SHOWN = 3
 
 
 def refresh_from_exchange(settings: Settings, history: Window, inputs: Path | None = None) -> str:
-    """Download what the store misses of the window's bars and return their venue.
+    """Download what the store misses of the window's bars, and of a perpetual's funding, and return the venue.
 
     The last RECHECK_DAYS days before now are asked about again, for corrections; about older days that are whole
     nothing is asked. inputs: folder that gets the download's report as `download.json`. An exchange that can not be
@@ -38,13 +41,36 @@ def refresh_from_exchange(settings: Settings, history: Window, inputs: Path | No
     request = DownloadRequest(settings.symbols, history, int(time.time() * 1000), recheck_days=RECHECK_DAYS)
     with open_sources(settings, venue) as sources:
         report = download_candles(store, sources, request)
+        unsettled = [] if report.stale else _refresh_funding(settings, sources.rest, venue, history)
     _say(report)
+    for line in unsettled:
+        print(f"funding: {line}", file=sys.stderr, flush=True)  # noqa: T201 - progress of a person's command
     if inputs is not None:
         write_json(inputs / REPORT_NAME, report.model_dump(mode="json"))
     for symbol in settings.symbols:
         if report.failed and not store.open_times(venue, symbol, history).size:
             raise DataError(f"{symbol} on {venue}: not one bar of the window could be had. {_reasons(report)}")
     return venue
+
+
+def _refresh_funding(settings: Settings, exchange: Any, venue: str, history: Window) -> list[str]:
+    """Fetch the settlements of perpetuals whose stored ones do not cover the history; what could not be had, in words.
+
+    A market that stays uncovered is not charged, and the day's report says so.
+    """
+    if not trades_perpetuals(venue):
+        return []
+    store = funding_store(settings.data)
+    missed = []
+    for symbol in settings.symbols:
+        gap = store.read(venue, symbol, history).longest_gap(history)
+        if gap.end_ms - gap.start_ms <= LONGEST_INTERVAL_MS:
+            continue
+        try:
+            store.write(venue, symbol, exchange.funding(symbol, history))
+        except ExchangeError as error:
+            missed.append(f"{symbol}: {error}")
+    return missed
 
 
 def refresh_facts(inputs: Path) -> dict[str, Any]:
