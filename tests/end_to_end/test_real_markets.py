@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_a_day_on_three_real_coins_fills_its_pools(real: tuple[Place, dict[str, 
     report = place.report(f"{DAY}/01")
     assert len(report["strategies"]) > 10 and len(report["models"]) == 5
     assert [(row["symbol"], row["missing"]) for row in report["data_quality"]] == [(coin, 0) for coin in COINS]
+
+
+def test_scorecards_under_measured_costs_tell_their_percentiles(real: tuple[Place, dict[str, Any]]) -> None:
+    place, _ = real
+    cards = pq.read_table(place.runs / DAY / "01/artefacts/20_backtest/scorecards.parquet").to_pylist()
+    told = [card for card in cards if card["trades"]]
+    assert told
+    for card in told:
+        assert card["sharpe_p50"] > card["sharpe_p90"], "the 90th percentile is dearer"
+        assert math.isfinite(card["sharpe_bar_later"]) and card["stress_reason"] == ""
 
 
 def test_the_day_uses_metrics_dated_at_or_before_it_never_later(real: tuple[Place, dict[str, Any]]) -> None:

@@ -57,6 +57,22 @@ def test_every_simulated_trial_points_at_returns_that_add_up_to_what_it_earned(p
         assert all(why for at, _, why in rows if at is None)
 
 
+@pytest.mark.parametrize("step", ["00_score", "20_backtest"])
+def test_every_scorecard_tells_what_dearer_and_later_fills_leave(place: Place, step: str) -> None:
+    cards = pq.read_table(artefacts(place, SECOND) / step / "scorecards.parquet").to_pylist()
+    later = {card["identity"]: card["sharpe_bar_later"] for card in cards}
+    assert len(later) == len(cards) > 1
+    traded = [card for card in cards if card["trades"]]
+    assert traded and all(card["sharpe_bar_later"] is not None for card in traded)
+    assert any(card["sharpe_bar_later"] != card["sharpe"] for card in traded)
+    for card in cards:
+        assert card["sharpe_p50"] is card["sharpe_p90"] is None
+        assert "costs at p50, costs at p90: costs are set, not measured" in card["stress_reason"]
+    if step == "20_backtest":
+        rows = found(place, SECOND, step, "robustness")
+        assert {row["identity"]: row["sharpe_bar_later"] for row in rows} == later
+
+
 def test_candidates_name_what_they_came_from(place: Place) -> None:
     table = read_trials(artefacts(place, FIRST) / "20_backtest" / "trials.parquet").to_pandas()
     validated = table[table["kind"] == "validation"]
