@@ -1,4 +1,4 @@
-"""What ruff does not see: notebooks without outputs, no secret, no machine path, no large file, equal environments."""
+"""What ruff does not see: notebooks without outputs, no secret, no path of a machine, no large file, no name twice."""
 
 from __future__ import annotations
 
@@ -45,12 +45,24 @@ def content_problems(path: Path) -> list[str]:
     return problems
 
 
+def name_problems(paths: list[Path]) -> list[str]:
+    """Test modules that share a name: pytest imports them by it, and refuses the second."""
+    seen: dict[str, Path] = {}
+    problems = []
+    for path in paths:
+        if not (path.match("*.py") and path.is_relative_to(ROOT / "tests")) or path.name == "conftest.py":
+            continue
+        first = seen.setdefault(path.name, path)
+        if first != path:
+            problems.append(f"{path.relative_to(ROOT)}: {first.relative_to(ROOT)} has that name too; rename one")
+    return problems
+
+
 def main() -> int:
     """Print every problem; 1 if there is one."""
-    problems: list[str] = []
-    for path in tracked_files():
-        if not path.is_file():
-            continue
+    paths = [path for path in tracked_files() if path.is_file()]
+    problems = name_problems(paths)
+    for path in paths:
         problems += content_problems(path)
         if path.suffix == ".ipynb" and path.is_relative_to(ROOT / "notebooks"):
             problems += notebook_problems(path)

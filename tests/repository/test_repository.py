@@ -98,3 +98,10 @@ def test_the_checks_find_secrets_and_machine_paths(
     problems = repository_checks.content_problems(path)
     assert bool(problems) == bool(found)
     assert found in " ".join(problems)
+
+
+def test_two_test_modules_of_one_name_are_a_problem() -> None:
+    paths = [ROOT / "tests" / folder / name for folder, name in
+             (("a", "test_x.py"), ("b", "test_x.py"), ("a", "conftest.py"), ("b", "conftest.py"), ("b", "test_y.py"))]
+    told = "tests/b/test_x.py: tests/a/test_x.py has that name too; rename one"
+    assert repository_checks.name_problems(paths) == [told]
