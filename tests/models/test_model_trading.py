@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from model_markets import STEP_MS, market, request
 
-from daybook.core.time import Window
+from daybook.backtest.conditions import PLAIN, Conditions
+from daybook.core.time import HOUR_MS, Window
 from daybook.execution import Costs
+from daybook.market import FundingRates
 from daybook.models import build_dataset, out_of_fold_predictions
 from daybook.models.registry import MODELS
 from daybook.models.trading import RULES, Desk, backtest_rule, market_bits, model_view, state_rows, view_bits
@@ -54,6 +56,22 @@ def test_foresight_earns_and_its_opposite_loses(desk):
     hours = -(-(desk.window.end_ms - desk.window.start_ms) // 3_600_000)
     assert seeing.block_returns.shape == (2, hours)
     assert seeing.portfolio.sum() == pytest.approx(seeing.card.figures["total_return"])
+
+
+def test_models_pay_funding_and_come_late_as_strategies_do(desk):
+    """Settlements every four hours at 1 %: one who holds the same side throughout pays each of them while long."""
+    chance = np.where(np.isnan(desk.rows.label), 0.5, (desk.rows.label + 1.0) / 2.0)
+    times = np.arange(desk.data.history.start_ms, desk.data.history.end_ms, 4 * HOUR_MS)
+    dear = FundingRates(times, np.full(times.size, 0.01))
+    total = {}
+    for name, conditions in (("free", PLAIN), ("late", Conditions(latency_bars=6)), ("dear", Conditions(funding=dear))):
+        asked = replace(desk, conditions=conditions)
+        total[name, "seeing"] = backtest_rule(RULES["direction"], chance, asked).card.figures["total_return"]
+        held = np.ones(desk.rows.time.size)
+        total[name, "holding"] = backtest_rule(RULES["direction"], held, asked).card.figures["total_return"]
+    settled = np.sum((times > desk.window.start_ms + STEP_MS) & (times < desk.window.end_ms))
+    assert total["free", "holding"] - total["dear", "holding"] == pytest.approx(0.01 * settled, rel=0.1)
+    assert all(total["late", way] != total["free", way] for way in ("seeing", "holding"))
 
 
 def test_a_model_without_an_edge_over_costs_does_not_trade(desk):

@@ -15,6 +15,7 @@ from daybook.core.settings import Settings, load_settings
 from daybook.core.time import HOUR_MS, Window, parse_day, window_before
 from daybook.market import Bars, FundingRates, candle_store, funding_store, import_candles, synthetic_bars
 from daybook.market.funding_files import import_funding
+from daybook.pipeline.data_versions import _run_notes, _sealed
 from daybook.pipeline.day import Day
 from daybook.pipeline.null_contestants import null_contestants
 from daybook.pipeline.runner import RunRequest
@@ -165,6 +166,10 @@ def test_a_sealed_day_keeps_its_funding_and_other_settlements_are_other_inputs(t
     assert len({bare.sealed.data_hash, day.sealed.data_hash, other.sealed.data_hash}) == 3
     assert day.sealed.data_hash == again.sealed.data_hash
     assert set(day.conditions.funding["BTCUSDT"].funding_rate) == {1e-3}  # type: ignore[index]
+    versions = [_sealed(one.folder, one.folder.name) for one in (bare, day, other)]
+    assert _run_notes(versions[:2])[0].startswith("the funding differs: settlements ")
+    assert _run_notes(versions[1:])[0].count("settlements") == 2
+    assert not _run_notes([versions[1], versions[1]])
     copy = again.folder / "inputs" / "funding.json"
     copy.write_bytes((other.folder / "inputs" / "funding.json").read_bytes())
     with pytest.raises(DataError, match="changed since the run was sealed"):

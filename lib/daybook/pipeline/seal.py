@@ -119,7 +119,9 @@ def _changed(settings: Settings, parent: str | None) -> list[str]:
     own = research_settings(settings)
     folder = RunFolders(settings.runs).finished(parent) if parent else None
     known = folder is not None and (folder / "manifest.json").is_file()
-    other = read_manifest(folder).sealed.settings if folder is not None and known else research_settings(Settings())
+    other = research_settings(Settings())  # what a parent of before a parameter's time did is the parameter's default
+    if folder is not None and known:
+        other |= read_manifest(folder).sealed.settings
     return sorted(name for name, value in own.items() if other.get(name) != value)
 
 
