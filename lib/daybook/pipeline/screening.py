@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daybook.backtest import Conditions
 from daybook.backtest.scale_out import Quarantined, Swept
 from daybook.core.arrays import Floats
 from daybook.core.time import Window
 from daybook.design import retold
+from daybook.execution import Costs
 from daybook.pipeline.day import Day
 from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, score
 from daybook.strategy import ParameterRange, Strategy, parse_spec
@@ -49,21 +51,32 @@ class Screened:
         return -1.0 if self.result.score is None else self.result.score
 
 
+@dataclass(frozen=True)
+class Fills:
+    """What orders meet in place of the run's own costs and conditions."""
+
+    costs: Costs
+    conditions: Conditions
+
+
 def screen(
     day: Day, strategies: Sequence[Strategy], window: Window, *,
     params: Mapping[str, Sequence[Params]] | None = None, timeframes: Sequence[str] | None = None,
+    fills: Fills | None = None,
 ) -> list[Screened]:
     """Simulate every strategy x parameter set x timeframe x market and score each portfolio over the markets.
 
     params: identity -> parameter sets; the defaults when left out. timeframes: those of the run unless told otherwise;
-    a strategy is tried only on those that its spec names. Returns nothing for a strategy that names none of them.
+    a strategy is tried only on those that its spec names. fills: the run's own when left out. Returns nothing for a
+    strategy that names none of them.
     """
     wanted = tuple(timeframes or day.settings.timeframes)
     bars = [day.bars[timeframe][symbol] for timeframe in wanted for symbol in day.settings.symbols]
     fitting = [strategy for strategy in strategies if set(strategy.timeframes) & set(wanted)]
     if not fitting:
         return []
-    swept = day.engine.sweep(fitting, bars, params, day.costs, window, "60m", conditions=day.conditions)
+    met = fills or Fills(day.costs, day.conditions)
+    swept = day.engine.sweep(fitting, bars, params, met.costs, window, "60m", conditions=met.conditions)
     by_identity = {strategy.identity: strategy for strategy in fitting}
     rules = ScoreRules(min_trades=day.settings.min_trades)
     return [_scored(by_identity[key[0]], key, swept, places, rules) for key, places in _groups(swept).items()]

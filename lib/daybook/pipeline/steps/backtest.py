@@ -27,6 +27,7 @@ from daybook.pipeline.steps.design import design_window
 from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
 from daybook.pipeline.steps.stress import stressed_candidates
+from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, STRESSES, stress_columns
 from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
 from daybook.report import Headline, Metric, NullContest, Reading, RobustnessRow
 from daybook.strategy import Strategy, parse_spec
@@ -124,7 +125,7 @@ def _write(
 ) -> None:
     day.write("members", [member.model_dump(mode="json") for member, _ in members])
     day.write("scores", {member.identity: found.result.model_dump(mode="json") for member, found in members})
-    day.write("scorecards", candidate_frame(members))
+    day.write("scorecards", step.candidates)
     day.write("blocks", block_frame(day, [(member.identity, found) for member, found in members]))
     nothing = pd.DataFrame({"identity": pd.Series(dtype="str")})
     day.write("sweep", pd.concat([found.rows for found in validated] or [nothing], ignore_index=True))
@@ -134,18 +135,23 @@ def _write(
         day.write(name, [row.model_dump(mode="json") for row in getattr(step, name)])
 
 
-def candidate_frame(members: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
+def candidate_frame(
+    members: list[tuple[PoolMember, Screened]], stressed: Sequence[RobustnessRow]
+) -> pd.DataFrame:
     """One row a candidate, best first; figures are those of the validation window."""
+    left = {row.identity: stress_columns({name: getattr(row, name) for name in STRESSES.values()}, row.reasons)
+            for row in stressed}
     rows = [
         {"name": member.name, "identity": member.identity, "origin": member.origin, "timeframe": member.timeframe,
          "score": found.result.score, "psr": found.result.psr, "sharpe": found.result.sharpe,
          "max_drawdown": found.result.max_drawdown, **totals(found), "n_blocks": found.result.n_blocks,
-         "params": ", ".join(f"{k}={v:g}" for k, v in found.params.items()), "reason": found.result.reason or ""}
+         "params": ", ".join(f"{k}={v:g}" for k, v in found.params.items()), "reason": found.result.reason or "",
+         **left[member.identity]}
         for member, found in members
     ]
-    columns = ["name", "identity", "origin", "timeframe", "score", "psr", "sharpe", "max_drawdown", "total_return",
-               "win_rate", "turnover", "exposure", "trades", "n_blocks", "params", "reason"]
-    frame = pd.DataFrame(rows, columns=columns)
+    columns = ["name", "identity", "origin", "timeframe", "score", "psr", "sharpe", *STRESS_COLUMNS, "max_drawdown",
+               "total_return", "win_rate", "turnover", "exposure", "trades", "n_blocks", "params", "reason"]
+    frame = pd.DataFrame(rows, columns=columns).astype(STRESS_TYPES)
     return frame.sort_values(["score", "identity"], ascending=[False, True], na_position="last", ignore_index=True)
 
 
@@ -153,13 +159,13 @@ def _step(
     day: Day, tuned: list[Screened], validated: list[Screened], members: list[tuple[PoolMember, Screened]],
     found: Tried, nulls: list[NullContestant],
 ) -> BacktestStep:
-    candidates = candidate_frame(members)
+    stressed, everything = stressed_candidates(day, members)
+    day.write("robustness_full", everything)
+    candidates = candidate_frame(members, stressed)
     sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
     maximum = noise_best_sharpe(len(sharpes), validated[0].result.n_blocks) if len(sharpes) > 1 and validated else None
     best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
     contests = null_contests(day, members, nulls)
-    stressed, everything = stressed_candidates(day, members)
-    day.write("robustness_full", everything)
     figures = {
         "candidates": len(candidates), "compared": len(sharpes),
         "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),

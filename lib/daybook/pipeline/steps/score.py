@@ -15,6 +15,7 @@ from daybook.pipeline.canaries import run_canaries
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
 from daybook.pipeline.steps.forward import ForwardModel, forward_models
+from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, stressed_scorecards
 from daybook.rank import Evidence, EvidenceDay, PoolMember, ScoreResult, TrialLedger
 from daybook.rank.gates import GateRules
 from daybook.report import Headline, Metric, QualityRow
@@ -48,7 +49,7 @@ def score_pools(day: Day) -> ScoreStep:
     scored = _score_strategies(day, ledger)
     forward = forward_models(day, ledger)
     evidence = _extended_evidence(day, ledger, scored, forward)
-    strategies = _strategy_frame(day, scored)
+    strategies = _strategy_frame(day, scored, stressed_scorecards(day, [one for _, one in scored]))
     under = strategies[strategies["score"].isna() | (strategies["score"] < UNDERPERFORMING)]
     _write(day, ledger, scored, evidence, strategies, forward)
     quality = quality_rows(day)
@@ -131,21 +132,24 @@ def _extended_evidence(
     return records
 
 
-def _strategy_frame(day: Day, scored: list[tuple[PoolMember, Screened]]) -> pd.DataFrame:
+def _strategy_frame(
+    day: Day, scored: list[tuple[PoolMember, Screened]], stressed: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
     rows = [
         {
             "identity": member.identity, "name": member.name, "timeframe": member.timeframe,
             "score": one.result.score, "previous_score": member.score, "psr": one.result.psr,
             "sharpe": one.result.sharpe, "max_drawdown": one.result.max_drawdown, **totals(one),
             "n_blocks": one.result.n_blocks, "n": one.result.trades, "reason": one.result.reason or "",
-            "forward_days": len(day.state.evidence[member.identity].days),
+            "forward_days": len(day.state.evidence[member.identity].days), **stressed[one.strategy.identity],
         }
         for member, one in scored
     ]
-    columns = ["identity", "name", "timeframe", "score", "previous_score", "psr", "sharpe", "max_drawdown",
-               "total_return", "win_rate", "turnover", "exposure", "trades", "n_blocks", "n", "reason", "forward_days"]
-    frame = pd.DataFrame(rows, columns=columns).sort_values(["score", "identity"], ascending=[False, True],
-                                                            na_position="last", ignore_index=True)
+    columns = ["identity", "name", "timeframe", "score", "previous_score", "psr", "sharpe", *STRESS_COLUMNS,
+               "max_drawdown", "total_return", "win_rate", "turnover", "exposure", "trades", "n_blocks", "n", "reason",
+               "forward_days"]
+    frame = pd.DataFrame(rows, columns=columns).astype(STRESS_TYPES)
+    frame = frame.sort_values(["score", "identity"], ascending=[False, True], na_position="last", ignore_index=True)
     frame.insert(0, "rank", np.arange(1, len(frame) + 1))
     return frame
 

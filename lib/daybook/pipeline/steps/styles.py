@@ -5,22 +5,26 @@ from __future__ import annotations
 from daybook.report.frames import FrameStyle
 
 _TOO_FEW = "too few trades, or not tested yet"
+_NO_STRESS = "no trade, or returns that never differ"
 
 STRATEGY_STYLE = FrameStyle(
     units={"score": "0–100", "previous_score": "0–100", "sharpe": "a year", "total_return": "of capital",
            "max_drawdown": "of capital", "win_rate": "of trades", "profitable": "strategies", "strategies": "n",
            "median_return": "of capital", "turnover": "× capital", "exposure": "of bars", "n_blocks": "hours",
-           "psr": "0–1"},
-    labels={"rank": "#", "name": "strategy", "timeframe": "bars", "previous_score": "day before", "n_blocks": "n",
+           "psr": "0–1", "sharpe_p50": "Sharpe", "sharpe_p90": "Sharpe", "sharpe_bar_later": "Sharpe"},
+    labels={"sharpe_p50": "costs p50", "sharpe_p90": "costs p90", "sharpe_bar_later": "a bar later",
+            "rank": "#", "name": "strategy", "timeframe": "bars", "previous_score": "day before", "n_blocks": "n",
             "total_return": "return", "max_drawdown": "drawdown", "win_rate": "wins", "psr": "PSR", "sharpe": "Sharpe",
             "reason": "why undefined", "params": "chosen parameters", "symbol": "market",
             "profitable": "with a gain", "median_return": "median return"},
     formats={"rank": "int", "score": "score", "previous_score": "score", "psr": ".2f", "sharpe": ".1f",
+             "sharpe_p50": ".1f", "sharpe_p90": ".1f", "sharpe_bar_later": ".1f",
              "max_drawdown": "percent", "total_return": "percent", "median_return": "percent", "win_rate": "percent",
              "exposure": "percent", "turnover": ".1f", "trades": "int", "n_blocks": "int", "reason": "prose",
              "params": "prose"},
-    optional=frozenset({"reason"}),
-    reasons={"score": _TOO_FEW, "psr": _TOO_FEW, "sharpe": _TOO_FEW, "max_drawdown": _TOO_FEW, "win_rate": "no trade",
+    optional=frozenset({"reason", "sharpe_p50", "sharpe_p90"}),
+    reasons={"sharpe_p50": _NO_STRESS, "sharpe_p90": _NO_STRESS, "sharpe_bar_later": _NO_STRESS,
+             "score": _TOO_FEW, "psr": _TOO_FEW, "sharpe": _TOO_FEW, "max_drawdown": _TOO_FEW, "win_rate": "no trade",
              "previous_score": "new, or undefined the day before", "return_24h": "not simulated"},
 )
 EVIDENCE_STYLE = FrameStyle(
