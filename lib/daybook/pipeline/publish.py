@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daybook.core.errors import DataError, UsageError
 from daybook.core.files import read_json, sweep_temporaries, sync_folder, write_json
@@ -22,6 +22,9 @@ from daybook.pipeline.unfinished import taken_in
 from daybook.rank import Receipt, RunResult, store_schema
 from daybook.rank import publish_run as record_run
 from daybook.rank.ledger import FILE_NAME
+
+if TYPE_CHECKING:
+    import duckdb
 
 RECEIPT = "publication.json"
 Measure = Callable[[str, Callable[[], Any]], Any]
@@ -62,14 +65,36 @@ def record(folder: Path, data: Path) -> None:
 
 
 def record_all(finished: Sequence[Path], data: Path) -> None:
-    """Enter finished runs into the published store, in this order and one transaction; leave a receipt beside each."""
+    """Enter finished runs into the published store, in this order and one transaction; leave a receipt beside each.
+
+    Raises DataError for a run that has a receipt and whose trials, or those before it, are not what it says.
+    """
     results = [run_result(folder) for folder in finished]
     receipts: list[Receipt] = []
-    Store(data, store_schema()).publish(
-        lambda connection: receipts.extend([record_run(connection, result) for result in results])
-    )
+
+    def enter(connection: duckdb.DuckDBPyConnection) -> None:
+        receipts.extend(record_run(connection, result) for result in results)
+        for folder, receipt in zip(finished, receipts, strict=True):
+            _require_as_published(folder, receipt)
+
+    Store(data, store_schema()).publish(enter)
     for folder, receipt in zip(finished, receipts, strict=True):
         write_json(folder / RECEIPT, receipt.model_dump(mode="json"))
+
+
+def _require_as_published(folder: Path, receipt: Receipt) -> None:
+    """A run that comes into a store again must come with the trials that were published, after the same ones."""
+    if not (folder / RECEIPT).is_file():
+        return
+    said = read_json(folder / RECEIPT)
+    if said["chain_previous"] != receipt.chain_previous:
+        raise DataError(
+            f"trial ledger: run {receipt.run_id}: a run that was published before it is missing or was changed. "
+            f"Restore that run from a backup; if it is lost for good, remove {RECEIPT} here and from every later run."
+        )
+    if (said["trials"], said["chain_head"]) != (receipt.trials, receipt.chain_head):
+        raise DataError(f"trial ledger: run {receipt.run_id}: its trials are not those that its receipt says were "
+                        "published. Restore the run from a backup.")
 
 
 def published_ids(data: Path) -> frozenset[str]:
