@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,10 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.refresh import RECHECK_DAYS, refresh_facts, refresh_from_exchange
 from daybook.pipeline.runner import RunRequest
 from daybook.pipeline.seal import seal_run
+from daybook.pipeline.steps import findings
 from daybook.pipeline.steps.findings import notices
 from daybook.pipeline.steps.score import quality_rows, score_pools
-from daybook.report import tables
+from daybook.report import Headline, Metric, Trials, tables
 
 DAY = "2026-01-15"
 HISTORY = window_before(parse_day(DAY), 14)
@@ -156,6 +158,28 @@ def test_row_35_a_day_on_stored_candles_of_a_silent_exchange_says_stale_on_its_p
     headline = score_pools(day).headline
     assert headline.verdict.startswith("STALE: the exchange could not be reached")
     assert headline.tone == "warn"
+    last = report_headline(day)
+    assert last.verdict.startswith("STALE: the exchange could not be reached")
+    assert last.tone == "warn"
+
+
+def report_headline(day: Day) -> Headline:
+    """The verdict of a report without strategies."""
+    nothing = Metric(name="none", value=None, reason="no strategy")
+    ranking: Any = SimpleNamespace(updates={"strategy": SimpleNamespace(entered=())})
+    return findings.headline(day, ranking, (), Trials(today=0, ever=0, expected_noise_maximum=nothing, best=nothing))
+
+
+def test_row_36_longer_bars_that_lack_minutes_are_left_out_and_said(tmp_path: Path) -> None:
+    def holed(found: CandleRows) -> CandleRows:
+        return found.take(np.flatnonzero((np.arange(len(found)) < 7) | (np.arange(len(found)) >= 60)))
+
+    stored(tmp_path, BTCUSDT=holed)
+    day = sealed(tmp_path, settings_of(tmp_path))
+    (told,) = findings.masked_notices(day)
+    assert told.where == "BTCUSDT"
+    assert "were left out (1 of 5m, 1 of 60m)" in told.message
+    assert report_headline(day).tone == "neutral"
 
 
 def test_bars_that_a_days_refresh_found_corrected_are_told_on_its_page(tmp_path: Path) -> None:

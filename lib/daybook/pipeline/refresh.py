@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 REPORT_NAME = "download.json"
 RECHECK_DAYS = 3
 """Days that a refresh asks about again: exchanges correct bars in the days after an outage."""
+STALE = "STALE: the exchange could not be reached, so candles may be missing or since corrected. "
+"""How a verdict begins on a day whose candles could not be refreshed."""
 _REASONS_SHOWN = 3
 
 

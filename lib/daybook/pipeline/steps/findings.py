@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from daybook.models.registry import SUSPECT_ACCURACY
 from daybook.pipeline.conditions import funding_notices
 from daybook.pipeline.costs import cost_notices
 from daybook.pipeline.day import Day
+from daybook.pipeline.refresh import STALE
 from daybook.pipeline.steps.rank import Ranking
 from daybook.rank.gates import GateRules
 from daybook.report import Focus, Headline, Metric, ModelRow, Notice, QualityRow, StrategyRow, Trials
@@ -29,7 +30,8 @@ def headline(day: Day, ranking: Ranking, strategies: tuple[StrategyRow, ...], tr
     proven = [row.name for row in strategies if row.gate is not None and row.gate.passed]
     best = next((row for row in strategies if row.score is not None), None)
     found = _sentence(len(ranking.updates["strategy"].entered), strategies, best, trials, proven)
-    verdict = f"{_told(day)}{found}"
+    stale = bool(day.inputs.get("refresh", {}).get("stale"))
+    verdict = f"{STALE if stale else ''}{_told(day)}{found}"
     figures = (
         Metric(name="best score, 50 = even odds", value=None if best is None else best.score, unit="score",
                n=0 if best is None else best.trades, n_unit="trades", reason="no strategy has enough trades"),
@@ -40,7 +42,8 @@ def headline(day: Day, ranking: Ranking, strategies: tuple[StrategyRow, ...], tr
         Metric(name="longest record since birth", value=max((row.forward_days for row in strategies), default=0.0),
                unit="days", baseline=float(GateRules().min_forward_days), baseline_name="needed for proof"),
     )
-    return Headline(verdict=verdict, tone="good" if proven else "neutral", figures=figures)
+    tone: Literal["good", "warn", "neutral"] = "warn" if stale else "good" if proven else "neutral"
+    return Headline(verdict=verdict, tone=tone, figures=figures)
 
 
 def _sentence(
@@ -72,6 +75,19 @@ def cost_warnings(day: Day) -> tuple[Notice, ...]:
     free = tuple(Notice(where="funding", message=message) for message in funding_notices(day.inputs))
     return free + tuple(Notice(where="execution costs", message=message, severity="info")
                         for message in cost_notices(day.costs, day.settings))
+
+
+def masked_notices(day: Day) -> tuple[Notice, ...]:
+    """Which markets lack so many minutes that longer bars were left out."""
+    found = []
+    for symbol, market in day.inputs["markets"].items():
+        left_out = [f"{count:,} of {timeframe}" for timeframe in ("5m", "60m")
+                    if (count := market["quality"].get(f"masked_{timeframe}", 0))]
+        if left_out:
+            found.append(Notice(where=symbol, severity="info", message=(
+                f"longer bars that lack more than a tenth of their minutes were left out ({', '.join(left_out)}): "
+                "nothing was decided, filled or learned on them.")))
+    return tuple(found)
 
 
 def notices(quality: tuple[QualityRow, ...], models: tuple[ModelRow, ...]) -> tuple[Notice, ...]:
