@@ -14,6 +14,7 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.effective import EffectiveTrials, effective_trials_of
 from daybook.pipeline.null_contestants import NullContestant, count_nulls
 from daybook.pipeline.screening import (
+    LOST,
     Screened,
     best_by_strategy,
     count_trials,
@@ -24,6 +25,7 @@ from daybook.pipeline.screening import (
 )
 from daybook.pipeline.steps.contest import null_contests, null_frame, todays_nulls
 from daybook.pipeline.steps.design import design_window
+from daybook.pipeline.steps.leaks import leaking
 from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
 from daybook.pipeline.steps.stress import stressed_candidates
@@ -67,16 +69,19 @@ def backtest_candidates(day: Day) -> BacktestStep:
     """
     ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
     listed = day.read_json("10_design", "candidates")
-    strategies = [parse_spec(entry["spec"]) for entry in listed]
+    designed = [parse_spec(entry["spec"]) for entry in listed]
+    refused = leaking(day, designed)
+    strategies = [strategy for strategy in designed if strategy.identity not in refused]
     draws = {s.identity: parameter_draws(s, day.settings.tuning_draws, _rng(day, s)) for s in strategies}
     tuned = screen(day, strategies, design_window(day), params=draws)
     lineage = {entry["identity"]: entry["parents"] for entry in listed}
     count_trials(ledger, day, "tuning", "tuner", tuned, design_window(day), parents=lineage)
     chosen = {identity: frozen(found) for identity, found in best_by_strategy(tuned).items()}
     validated = screen(day, _distinct(chosen.values()), day.window)
+    refused |= {one.strategy.identity: one.result.reason or LOST for one in validated if one.lost}
     tuned_from = {strategy.identity: [identity] for identity, strategy in chosen.items()}
     count_trials(ledger, day, "validation", "tuner", validated, day.window, parents=tuned_from)
-    members = _members(listed, chosen, best_by_strategy(validated), day)
+    members = _members(listed, chosen, best_by_strategy([one for one in validated if not one.lost]), day)
     nulls = todays_nulls(day, members)
     count_nulls(ledger, day, nulls)
     ledger.write(day.artefacts)
@@ -84,7 +89,14 @@ def backtest_candidates(day: Day) -> BacktestStep:
     ever = day.state.trials.ever + counts.trials
     step = _step(day, tuned, validated, members, tried(members, tuned, validated, counts, ever), nulls)
     _write(day, members, validated, step, counts, nulls)
+    day.write("refused", _refused_rows(refused, [*designed, *chosen.values()]))
     return step
+
+
+def _refused_rows(refused: Mapping[str, str], strategies: Sequence[Strategy]) -> list[dict[str, str]]:
+    """Candidates that this step turned away before any pool saw them, in the order of identity."""
+    names = {strategy.identity: strategy.name for strategy in strategies}
+    return [{"identity": identity, "name": names[identity], "reason": why} for identity, why in sorted(refused.items())]
 
 
 def _rng(day: Day, strategy: Strategy) -> np.random.Generator:
@@ -163,7 +175,7 @@ def _step(
     day.write("robustness_full", everything)
     candidates = candidate_frame(members, stressed)
     sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
-    maximum = noise_best_sharpe(len(sharpes), validated[0].result.n_blocks) if len(sharpes) > 1 and validated else None
+    maximum = noise_best_sharpe(len(sharpes), validated[0].blocks.size) if len(sharpes) > 1 and validated else None
     best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
     contests = null_contests(day, members, nulls)
     figures = {

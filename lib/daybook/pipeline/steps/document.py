@@ -17,7 +17,7 @@ from daybook.pipeline.steps.backtest import TOURNAMENT
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.pipeline.steps.findings import cost_warnings, headline, masked_notices, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
-from daybook.pipeline.steps.records import POOL_NAMES, forward_rows, rejected_rows
+from daybook.pipeline.steps.records import POOL_NAMES, forward_rows, refused_rows, rejected_rows
 from daybook.pipeline.steps.train import model_row
 from daybook.rank import PoolMember, ScoreResult, noise_best_sharpe
 from daybook.report import (
@@ -63,7 +63,7 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
         focus=questions(strategies, quality, models),
         curves=_curves(day, ranking),
         forward=forward_rows(day, ranking),
-        rejected=rejected_rows(ranking),
+        rejected=(*refused_rows(day), *rejected_rows(ranking)),
         **{name: tuple(day.read_json("20_backtest", name)) for name in TOURNAMENT},
     )
 

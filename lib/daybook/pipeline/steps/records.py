@@ -51,6 +51,11 @@ def _said(judged: Verdict) -> str:
     return "a discovery, another gate is shut" if judged.test.rejected else "tested, no discovery"
 
 
+def refused_rows(day: Day) -> tuple[RejectedRow, ...]:
+    """Candidates that the backtest turned away before any pool saw them."""
+    return tuple(RejectedRow(pool="strategies", score=None, **row) for row in day.read_json("20_backtest", "refused"))
+
+
 def rejected_rows(ranking: Ranking) -> tuple[RejectedRow, ...]:
     """Candidates that did not enter, kind by kind, best first."""
     return tuple(
