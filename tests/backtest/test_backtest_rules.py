@@ -209,4 +209,4 @@ def test_fill_after_a_missing_bar_is_at_the_next_bar_there_is() -> None:
 def test_single_bar_window_trades_nothing_and_says_why() -> None:
     metrics = simulate_bits(bits_of(LE), flat_bars([100.0]), None, FREE)
     assert (metrics.total_return, metrics.trades, metrics.n_bars, metrics.std_return) == (0.0, 0, 1, None)
-    assert metrics.undefined["sharpe"] == "no trade was made"
+    assert metrics.undefined["sharpe"] == "the window holds a single bar"
