@@ -76,6 +76,10 @@ def test_scorecards_under_measured_costs_tell_their_percentiles(real: tuple[Plac
     for card in told:
         assert card["sharpe_p50"] > card["sharpe_p90"], "the 90th percentile is dearer"
         assert math.isfinite(card["sharpe_bar_later"]) and card["stress_reason"] == ""
+    models = json.loads((place.runs / DAY / "01/artefacts/30_train/scorecards.json").read_text())
+    figures = [card["window"]["figures"] for card in models if card["window"]["figures"]["trades"]]
+    assert figures
+    assert all(one["sharpe_p50"] > one["sharpe_p90"] and one["sharpe_bar_later"] is not None for one in figures)
 
 
 def test_the_day_uses_metrics_dated_at_or_before_it_never_later(real: tuple[Place, dict[str, Any]]) -> None:

@@ -110,6 +110,17 @@ def test_pooled_figures_add_trades_and_average_returns(desk):
     assert card.figures["win_rate"] == pytest.approx(wins / card.figures["trades"])
 
 
+def test_a_card_tells_the_sharpe_ratio_one_bar_later_and_why_set_costs_have_no_percentiles(desk):
+    chance = np.where(np.isnan(desk.rows.label), 0.5, (desk.rows.label + 1.0) / 2.0)
+    card = backtest_rule(RULES["direction"], chance, desk).card
+    later = backtest_rule(RULES["direction"], chance, replace(desk, conditions=Conditions(latency_bars=1))).card
+    assert card.figures["sharpe_bar_later"] == later.figures["sharpe"] != card.figures["sharpe"]
+    assert card.figures["sharpe_p50"] is card.figures["sharpe_p90"] is None
+    assert "costs are set, not measured" in card.reasons["sharpe_p50"] == card.reasons["sharpe_p90"]
+    silent = backtest_rule(RULES["direction"], np.full(desk.rows.time.size, 0.501), desk).card
+    assert silent.reasons["sharpe_bar_later"] == "no trade was made"
+
+
 def test_a_later_window_keeps_the_signals_of_its_bars(desk):
     late = Window(desk.window.end_ms - 200 * STEP_MS, desk.window.end_ms)
     found = backtest_rule(RULES["risk"], np.full(desk.rows.time.size, -1e-9), replace(desk, window=late)).card

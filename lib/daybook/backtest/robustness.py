@@ -28,6 +28,10 @@ PARTICIPATION = 0.01
 """Part of a bar's traded volume that a fill may be before its price is no longer the bar's."""
 _FEWEST_MARKETS = 2
 _PERCENTILES: tuple[Level, ...] = ("p50", "p90")
+STRESSES: Mapping[str, str] = {
+    "costs at p50": "sharpe_p50", "costs at p90": "sharpe_p90", "one bar later": "sharpe_bar_later",
+}
+"""The changes that every scorecard tells, and the column in which it tells the Sharpe ratio under each."""
 _NOT_MEASURED = "costs are set, not measured, so that they have no percentiles"
 
 
@@ -169,6 +173,16 @@ def stressed_costs(costs: Costs) -> dict[str, Costs | str]:
     for level in _PERCENTILES:
         found[f"costs at {level}"] = replace(costs, level=level) if isinstance(costs, MeasuredCosts) else _NOT_MEASURED
     return found
+
+
+def stressed_fills(costs: Costs, conditions: Conditions) -> dict[str, tuple[Costs, Conditions] | str]:
+    """What fills meet under each of STRESSES, or why it can not be told."""
+    dearer = stressed_costs(costs)
+    found: dict[str, tuple[Costs, Conditions] | str] = {}
+    for change in STRESSES:
+        met = dearer.get(change, costs)
+        found[change] = met if isinstance(met, str) else (met, conditions)
+    return {**found, "one bar later": (costs, replace(conditions, latency_bars=conditions.latency_bars + 1))}
 
 
 def _stressed(candidate: Candidate, bits: list[Bytes]) -> dict[str, BlockFigures]:

@@ -49,8 +49,9 @@ class FoldCard(Card):
 class BacktestCard(Card):
     """Out-of-fold signals through the kernel, after costs.
 
-    figures: of the same capital in each market, None with a reason where undefined. per_market: by symbol. baseline:
-    total return of the same rule without the model, where there is such a rule.
+    figures: of the same capital in each market, None with a reason where undefined; with the Sharpe ratios of the same
+    signals at p50 and p90 costs and one bar later (sharpe_p50, sharpe_p90, sharpe_bar_later). per_market: by symbol.
+    baseline: total return of the same rule without the model, where there is such a rule.
     """
 
     rule: str

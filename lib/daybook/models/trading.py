@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from daybook.backtest import Metrics, Simulation, replay_bits
 from daybook.backtest.conditions import PLAIN, Conditions
+from daybook.backtest.robustness import STRESSES, stressed_fills
 from daybook.core.arrays import Bytes, Floats
 from daybook.core.time import Window, bars_per_year
 from daybook.execution import Costs
@@ -154,13 +155,17 @@ def market_bits(view: Floats, gated: bool, data: Dataset, rows: OutOfFold) -> li
 
 def backtest_rule(rule: Rule, prediction: Floats, desk: Desk) -> ModelBacktest:
     """Simulate a rule on out-of-fold predictions over the desk's span, market by market."""
-    runs = _runs(rule.view, rule.gated, prediction, desk)
+    bits = _bits(rule.view, rule.gated, prediction, desk)
+    runs = _runs(bits, desk)
     baseline = None
     if rule.unfiltered is not None:
-        plain = _runs(rule.unfiltered, rule.gated, prediction, desk)
+        plain = _runs(_bits(rule.unfiltered, rule.gated, prediction, desk), desk)
         baseline = float(np.mean([run.metrics.total_return for run in plain]))
     per_market = {symbol: _figures(run.metrics) for symbol, run in zip(desk.data.symbols, runs, strict=True)}
     figures, reasons = portfolio_figures(runs)
+    for column, (value, why) in _stressed(bits, desk).items():
+        figures[column] = value
+        reasons |= {} if why is None else {column: why}
     card = BacktestCard(
         rule=rule.text, start_ms=desk.window.start_ms, end_ms=desk.window.end_ms,
         n_bars=sum(run.metrics.n_bars for run in runs), figures=figures, reasons=reasons, per_market=per_market,
@@ -170,9 +175,23 @@ def backtest_rule(rule: Rule, prediction: Floats, desk: Desk) -> ModelBacktest:
     return ModelBacktest(card, np.stack([run.block_returns("60m") for run in runs]))
 
 
-def _runs(view: View, gated: bool, prediction: Floats, desk: Desk) -> list[Simulation]:
-    signed = model_view(view, prediction, desk.data, desk.rows)
-    bits = market_bits(signed, gated, desk.data, desk.rows)
+def _bits(view: View, gated: bool, prediction: Floats, desk: Desk) -> list[Bytes]:
+    return market_bits(model_view(view, prediction, desk.data, desk.rows), gated, desk.data, desk.rows)
+
+
+def _stressed(bits: list[Bytes], desk: Desk) -> dict[str, tuple[float | None, str | None]]:
+    """Column of each of STRESSES -> (Sharpe ratio of the same signals under it, or the reason for none)."""
+    found: dict[str, tuple[float | None, str | None]] = {}
+    for change, fills in stressed_fills(desk.costs, desk.conditions).items():
+        if isinstance(fills, str):
+            found[STRESSES[change]] = None, fills
+            continue
+        figures, reasons = portfolio_figures(_runs(bits, replace(desk, costs=fills[0], conditions=fills[1])))
+        found[STRESSES[change]] = figures["sharpe"], reasons.get("sharpe")
+    return found
+
+
+def _runs(bits: list[Bytes], desk: Desk) -> list[Simulation]:
     return [replay_bits(own, market.bars, None, desk.costs, desk.window, conditions=desk.conditions)
             for own, market in zip(bits, desk.data.markets, strict=True)]
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from daybook.backtest.block_figures import BlockFigures
-from daybook.backtest.robustness import stressed_costs
+from daybook.backtest.robustness import STRESSES, stressed_fills
 from daybook.core.time import TIMEFRAMES
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import LOST, Fills, Screened, screen
 
-STRESSES: Mapping[str, str] = {
-    "costs at p50": "sharpe_p50", "costs at p90": "sharpe_p90", "one bar later": "sharpe_bar_later",
-}
-"""Column of each change; a Sharpe ratio of hourly returns, per year of 365 days."""
 REASON = "stress_reason"
+"""Why figures are missing."""
 STRESS_COLUMNS = (*STRESSES.values(), REASON)
+"""Sharpe ratios of hourly returns, per year of 365 days, and the reason."""
 STRESS_TYPES = dict.fromkeys(STRESSES.values(), "float64")
 
 
@@ -38,8 +35,9 @@ def stressed_scorecards(day: Day, scored: Sequence[Screened]) -> dict[str, dict[
     """
     found: dict[str, dict[str, BlockFigures]] = {one.strategy.identity: {} for one in scored}
     alive = [one.strategy for one in scored if not one.lost]
-    for change, fills in _changes(day).items():
-        again = [] if isinstance(fills, str) else screen(day, alive, day.window, timeframes=TIMEFRAMES, fills=fills)
+    for change, fills in stressed_fills(day.costs, day.conditions).items():
+        again = [] if isinstance(fills, str) else screen(day, alive, day.window, timeframes=TIMEFRAMES,
+                                                         fills=Fills(*fills))
         figures = {one.strategy.identity: _figures(one) for one in again}
         why = fills if isinstance(fills, str) else LOST
         for identity, told in found.items():
@@ -49,17 +47,6 @@ def stressed_scorecards(day: Day, scored: Sequence[Screened]) -> dict[str, dict[
                                  {column: one.reason or "undefined" for column, one in told.items()})
         for identity, told in found.items()
     }
-
-
-def _changes(day: Day) -> dict[str, Fills | str]:
-    """What fills meet under each change, or why it can not be told."""
-    dearer = stressed_costs(day.costs)
-    found: dict[str, Fills | str] = {}
-    for change in STRESSES:
-        costs = dearer.get(change, day.costs)
-        found[change] = costs if isinstance(costs, str) else Fills(costs, day.conditions)
-    later = replace(day.conditions, latency_bars=day.conditions.latency_bars + 1)
-    return {**found, "one bar later": Fills(day.costs, later)}
 
 
 def _figures(one: Screened) -> BlockFigures:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daybook.backtest.robustness import STRESSES
 from daybook.core.seeds import generator
 from daybook.pipeline.day import Day
 from daybook.pipeline.effective import EffectiveTrials, effective_trials_of
@@ -29,7 +30,7 @@ from daybook.pipeline.steps.leaks import leaking
 from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
 from daybook.pipeline.steps.stress import stressed_candidates
-from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, STRESSES, stress_columns
+from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, stress_columns
 from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
 from daybook.report import Headline, Metric, NullContest, Reading, RobustnessRow
 from daybook.strategy import Strategy, parse_spec

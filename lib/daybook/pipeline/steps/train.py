@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from daybook.backtest.robustness import STRESSES
 from daybook.core.time import DAY_MS, timeframe_ms
 from daybook.features import compute_panel
 from daybook.models import (
@@ -226,7 +227,8 @@ def _calibration(trained: DayModels) -> pd.DataFrame:
 
 
 def _backtests(trained: DayModels, results: dict[str, ScoreResult]) -> pd.DataFrame:
-    names = ("total_return", "sharpe", "max_drawdown", "win_rate", "trades", "turnover", "costs_paid")
+    names = ("total_return", "sharpe", *STRESSES.values(), "max_drawdown", "win_rate", "trades", "turnover",
+             "costs_paid")
     rows = []
     for card in trained.scorecards:
         if card.window is not None:
