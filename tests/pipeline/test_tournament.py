@@ -142,6 +142,14 @@ def test_one_candidate_alone_is_judged_without_a_choice() -> None:
     assert shown["SPA: any beats not trading"] is not None
 
 
+def test_a_candidate_of_few_trades_is_no_discovery() -> None:
+    lucky = noise(3, 0.8)
+    assert values(luck_readings(day(), found(candidate("a", lucky, trades=30))))["discoveries, 5 % false"] == 1
+    few = candidate("a", lucky, trades=4)
+    assert few[1].result.sharpe is None
+    assert values(luck_readings(day(), found(few, candidate("b", noise(4)))))["discoveries, 5 % false"] == 0
+
+
 def test_candidates_that_never_traded_leave_every_comparison_open() -> None:
     still = [candidate(name, np.zeros(168), trades=0) for name in "ab"]
     readings = luck_readings(day(), found(*still, tuned=np.zeros((5, 336))))

@@ -162,15 +162,16 @@ def _all_candidates(day: Day, found: Tried) -> tuple[Reading, ...]:
             Reading(metric=Metric(name=names[1], value=len(test.superior), n=test.rows, n_unit="candidates"),
                     meaning=f"All of them at once with 5 % risk of any error: {chosen or 'none'}."),
         )
-    return (*spa, _discoveries(names[2], blocks))
+    return (*spa, _discoveries(names[2], [one for _, one in found.members]))
 
 
-def _discoveries(name: str, blocks: Sequence[Floats]) -> Reading:
-    known = [moments(one) for one in blocks]
+def _discoveries(name: str, candidates: Sequence[Screened]) -> Reading:
+    """A candidate without a score, whose few trades make any Sharpe ratio look certain, was tested with p value 1."""
+    known = [None if one.result.sharpe is None else moments(one.blocks) for one in candidates]
     p_values = [1.0 if m is None else 1.0 - probabilistic_sharpe_ratio(m.sharpe, m.n, m.skew, m.kurtosis)
                 for m in known]
     result = benjamini_hochberg(p_values, _RATE)
     return Reading(
         metric=Metric(name=name, value=result.count, n=len(p_values), n_unit="candidates"),
-        meaning="By Benjamini and Hochberg, with at most 5 % of them false on average; what was tried before "
-                "the candidates were chosen is not charged here.")
+        meaning="By Benjamini and Hochberg, with at most 5 % of them false on average; one with too few trades is "
+                "none. What was tried before the candidates were chosen is not charged here.")
