@@ -24,7 +24,7 @@ from daybook.backtest.robustness import (
 )
 from daybook.core.errors import UsageError
 from daybook.core.time import DAY_MS, HOUR_MS, Window, day_start_ms, parse_day
-from daybook.execution import Cell, Costs, ExecutionMetrics, MarketMetrics, MeasuredCosts, distribution_of
+from daybook.execution import Cell, Costs, DrawnCosts, ExecutionMetrics, MarketMetrics, MeasuredCosts, distribution_of
 from daybook.execution.states import SESSIONS, UNKNOWN, VOLATILITIES, session_codes
 from daybook.market import synthetic_bars
 from daybook.market.bars import Bars
@@ -245,6 +245,18 @@ def test_measured_costs_are_stressed_at_their_percentiles(planted: Candidate) ->
         plain = figures_of(replays(planted, Costs(2.0, spread)))
         assert found.stressed[f"costs at {level}"].total_return == pytest.approx(plain.total_return)
     assert found.base.total_return == pytest.approx(figures_of(replays(planted, Costs(2.0, 3.2))).total_return)
+
+
+def test_drawn_costs_are_stressed_at_the_percentiles_that_they_are_drawn_from(planted: Candidate) -> None:
+    bars = planted.bars[0]
+    measured = measured_costs(bars)
+    drawn = stressed_costs(DrawnCosts(fee_bps=2.0, metrics=measured.metrics, venue=bars.venue, seed=3))
+    for level in ("p50", "p90"):
+        costs = drawn[f"costs at {level}"]
+        assert isinstance(costs, MeasuredCosts)
+        np.testing.assert_array_equal(costs.side_cost(bars), replace(measured, level=level).side_cost(bars))
+    twice = drawn["costs x 2"]
+    assert isinstance(twice, DrawnCosts)
 
 
 def test_costs_that_can_not_be_doubled_say_so() -> None:

@@ -171,7 +171,7 @@ def stressed_costs(costs: Costs) -> dict[str, Costs | str]:
     except CostError as error:
         found["costs x 2"] = str(error)
     for level in _PERCENTILES:
-        found[f"costs at {level}"] = replace(costs, level=level) if isinstance(costs, MeasuredCosts) else _NOT_MEASURED
+        found[f"costs at {level}"] = costs.at(level) if isinstance(costs, MeasuredCosts) else _NOT_MEASURED
     return found
 
 

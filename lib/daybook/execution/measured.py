@@ -101,6 +101,11 @@ class MeasuredCosts(Costs):
         """The same model with every cost multiplied."""
         return replace(self, fee_bps=self.fee_bps * factor, factor=self.factor * factor)
 
+    def at(self, level: Level) -> MeasuredCosts:
+        """The same metrics read at one level, where these costs are drawn, too."""
+        return MeasuredCosts(self.fee_bps, self.spread_bps, self.metrics, self.venue, level, self.decision_ms,
+                             self.latency_budget_ms, self.factor)
+
     def as_dict(self) -> dict[str, Any]:
         """A JSON value for the manifest: which metrics, and how they are read."""
         budget = None if math.isinf(self.latency_budget_ms) else self.latency_budget_ms
