@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from daybook.backtest import Conditions
 from daybook.backtest.scale_out import Quarantined, Swept
 from daybook.core.arrays import Floats
+from daybook.core.hashing import canonical_json
 from daybook.core.time import Window
 from daybook.design import retold
 from daybook.execution import Costs
@@ -44,6 +45,14 @@ class Screened:
     rows: pd.DataFrame
     market_blocks: Floats
     lost: tuple[Quarantined, ...] = ()
+
+    def under(self, change: str) -> Screened:
+        """The same with the name of a change among the parameters of its rows, as the ledger tells them."""
+        def told(params: str) -> str:
+            return canonical_json({"change": change, **json.loads(params)})
+
+        rows = self.rows.assign(params=[told(params) for params in self.rows["params"]])
+        return replace(self, rows=rows, lost=tuple(replace(one, params=told(one.params)) for one in self.lost))
 
     @property
     def worth(self) -> float:

@@ -19,7 +19,7 @@ from daybook.core.errors import DataError
 from daybook.core.files import read_parquet, write_parquet
 from daybook.core.hashing import canonical_json
 
-TrialKind = Literal["score", "design", "sweep", "model", "ensemble", "null", "validation", "tuning"]
+TrialKind = Literal["score", "design", "sweep", "model", "ensemble", "null", "validation", "tuning", "stress"]
 Outcome = Literal["ok", "undefined", "failed"]
 KINDS = get_args(TrialKind)
 OUTCOMES = get_args(Outcome)

@@ -30,7 +30,7 @@ from daybook.pipeline.steps.leaks import leaking
 from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
 from daybook.pipeline.steps.stress import stressed_candidates
-from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, stress_columns
+from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, count_changes, stress_columns
 from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
 from daybook.report import Headline, Metric, NullContest, Reading, RobustnessRow
 from daybook.strategy import Strategy, parse_spec
@@ -85,6 +85,7 @@ def backtest_candidates(day: Day) -> BacktestStep:
     members = _members(listed, chosen, best_by_strategy([one for one in validated if not one.lost]), day)
     nulls = todays_nulls(day, members)
     count_nulls(ledger, day, nulls)
+    count_changes(day, ledger, [found.strategy for _, found in members])
     ledger.write(day.artefacts)
     counts = effective_trials_of(day.artefacts.parent, COUNTED_STEPS)
     ever = day.state.trials.ever + counts.trials

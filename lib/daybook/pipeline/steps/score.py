@@ -49,7 +49,8 @@ def score_pools(day: Day) -> ScoreStep:
     scored = _score_strategies(day, ledger)
     forward = forward_models(day, ledger)
     evidence = _extended_evidence(day, ledger, scored, forward)
-    strategies = _strategy_frame(day, scored, stressed_scorecards(day, [one for _, one in scored]))
+    births = {member.identity: member.birth_ms for member, _ in scored}
+    strategies = _strategy_frame(day, scored, stressed_scorecards(day, ledger, [one for _, one in scored], births))
     under = strategies[strategies["score"].isna() | (strategies["score"] < UNDERPERFORMING)]
     _write(day, ledger, scored, evidence, strategies, forward)
     quality = quality_rows(day)
