@@ -117,6 +117,18 @@ def test_the_published_test_is_carried_on_and_nobody_is_tested_again(tmp_path: P
     assert published(store, after, following).tests == ranking.tests
 
 
+def test_a_day_that_is_run_after_a_later_one_tests_nobody_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data", store_schema())
+    late = first_state(later(29))
+    made = ranked_day(late, tmp_path).tests
+    assert published(store, late, ranked_day(late, tmp_path)).tests == made
+    missed = first_state(later(28))
+    found = ranked_day(missed, tmp_path)
+    assert [test.identity for test in found.tests] == ["edge", "luck"], "it can not know of a later day"
+    published(store, missed, found)
+    assert prior_state(store, later(30)).tests == made
+
+
 def test_a_newcomer_with_a_perfect_screening_score_leads_and_is_not_promoted(tmp_path: Path) -> None:
     ranking = ranked_day(first_state(later(28)), tmp_path, member("new", 28, 100.0))
     leader = ranking.pool("strategy").members[0]

@@ -243,8 +243,10 @@ def _publish_day(connection: duckdb.DuckDBPyConnection, result: RunResult) -> No
         {"day": day, **_outline(gone.member), "reason": gone.reason, "payload": _payload(gone.member)}
         for gone in result.archived
     ])
+    # A day that is run after a later one can not know that the later one has tested the same record; the first counts.
+    done = set(connection.execute("SELECT kind, identity, birth_ms FROM tests").fetchall())
     _insert_rows(connection, "tests", [{"place": place, **test.model_dump()}
-                                       for place, test in enumerate(result.tests)])
+                                       for place, test in enumerate(result.tests) if test.born not in done])
     _insert_rows(connection, "evidence", [
         {"day": day, "kind": record.kind, "identity": record.identity, "birth_ms": record.birth_ms,
          "blocks": list(record.days[-1].blocks), "trades": record.days[-1].trades}
