@@ -91,3 +91,10 @@ def test_a_null_contestant_can_not_be_a_pool_member():
     for change in ({"identity": "null-x"}, {"origin": "null"}):
         with pytest.raises(ValueError, match="nulls compete, and never enter a pool"):
             PoolMember(**values | change)
+
+
+def test_an_outcome_that_does_not_follow_from_its_p_value_is_refused():
+    lost = due([record("a", 28, drift=-1.0)])[0]
+    assert not lost.rejected
+    with pytest.raises(ValueError, match=r"forward test of .* is no discovery"):
+        type(lost).model_validate({**lost.model_dump(), "rejected": True})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from daybook.rank.discoveries import OnlineTesting
 from daybook.rank.evidence import Evidence
@@ -40,6 +40,13 @@ class ForwardTest(BaseModel):
     p_value: float = Field(ge=0.0, le=1.0)
     level: float = Field(ge=0.0, le=1.0)
     rejected: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ForwardTest:
+        if self.rejected != (self.p_value <= self.level):
+            raise ValueError(f"forward test of {self.name}: p value {self.p_value:g} at level {self.level:g} is "
+                             f"{'no' if self.rejected else 'a'} discovery")
+        return self
 
     @property
     def born(self) -> tuple[Kind, str, int]:
