@@ -107,8 +107,8 @@ def notices(quality: tuple[QualityRow, ...], models: tuple[ModelRow, ...]) -> tu
                     "since corrected. Run the day again when it answers.",
         ))
     flawed += [
-        Notice(where=row.symbol, message=f"lonely prices: {row.spikes:,}, far from their neighbours while no other market "
-                                         "moved. They were used as they are; look at them before believing a result.")
+        Notice(where=row.symbol, message=f"lonely prices: {row.spikes:,}, far from their neighbours while no other "
+                                         "market moved. They were used as they are; look before believing a result.")
         for row in quality if row.spikes
     ]
     leaks = [
