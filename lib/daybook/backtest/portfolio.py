@@ -15,7 +15,7 @@ from daybook.backtest.kernel import REASONS
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.portfolio_kernel import REFUSED, RUIN, RULES, TRADE, Paths, Tapes, clock_of, run_portfolio
 from daybook.backtest.portfolio_metrics import portfolio_metrics
-from daybook.backtest.replay import AT_OPEN
+from daybook.backtest.replay import AT_OPEN, trade_figures
 from daybook.backtest.simulate import kernel_levels, window_bits
 from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.tape import WindowTape, window_tape
@@ -199,15 +199,7 @@ def _trades(
         "leg": _names(ledger["leg"], legs),
         "entry_time": opens[offsets[leg] + entry],
         "exit_time": np.where(code == RUIN, ledger["time"].astype(np.int64), told),
-        "side": np.where(ledger["side"] > 0, "long", "short"),
-        "entry_price": ledger["entry_price"],
-        "exit_price": ledger["exit_price"],
-        "quantity": ledger["quantity"] * capital,
-        "pnl": ledger["pnl"] * capital,
-        "return": ledger["pnl"] / (ledger["quantity"] * ledger["entry_price"]),
-        "reason": reason,
-        "cost": ledger["cost"] * capital,
-        "funding": ledger["funding"] * capital,
+        **trade_figures(ledger, reason, capital),
     }
     return pd.DataFrame(columns, columns=list(LEG_TRADE_COLUMNS))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.excursions import excursions
@@ -65,8 +66,9 @@ def replay(
     sizing: Sizing = NOTIONAL,
     conditions: Conditions = PLAIN,
 ) -> Simulation:
-    """Simulate one strategy over a window of the bars and keep everything; metrics equal those of `sweep`.
+    """Simulate one strategy over a window of the bars and keep everything.
 
+    Metrics are those of `sweep`: trades, returns, costs and drawdown exactly, sums over all bars' returns to 1e-9.
     params: values by name, the strategy's defaults where absent. Raises SpecError for parameters unknown or out of
     range, and what `simulate_bits` raises.
     """
@@ -109,6 +111,20 @@ def _trades(ledger: dict[str, Floats], tape: WindowTape, half_spread: Floats, ca
     columns: dict[str, Any] = {
         "entry_time": tape.open_time[entry],
         "exit_time": tape.open_time[leave] + np.where(inside, timeframe_ms(tape.bars.timeframe), 0),
+        **trade_figures(ledger, reason, capital),
+        **{name: amount * capital for name, amount in paid.items()},
+        "mae": mae,
+        "mfe": mfe,
+    }
+    return pd.DataFrame(columns, columns=list(TRADE_COLUMNS))
+
+
+def trade_figures(ledger: dict[str, Floats], reason: NDArray[np.str_], capital: float) -> dict[str, Any]:
+    """What every table of trades tells of a ledger, in the unit of the capital; `return` is a fraction of the entry.
+
+    ledger: (N,) float64 by name, one value a trade, in units of the initial capital. reason: (N,) names of REASONS.
+    """
+    return {
         "side": np.where(ledger["side"] > 0, "long", "short"),
         "entry_price": ledger["entry_price"],
         "exit_price": ledger["exit_price"],
@@ -117,12 +133,8 @@ def _trades(ledger: dict[str, Floats], tape: WindowTape, half_spread: Floats, ca
         "return": ledger["pnl"] / (ledger["quantity"] * ledger["entry_price"]),
         "reason": reason,
         "cost": ledger["cost"] * capital,
-        **{name: amount * capital for name, amount in paid.items()},
         "funding": ledger["funding"] * capital,
-        "mae": mae,
-        "mfe": mfe,
     }
-    return pd.DataFrame(columns, columns=list(TRADE_COLUMNS))
 
 
 def _paid(ledger: dict[str, Floats], tape: WindowTape, half_spread: Floats) -> dict[str, Floats]:
