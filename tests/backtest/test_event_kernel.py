@@ -19,6 +19,7 @@ from daybook.core.arrays import Bytes, Floats
 from daybook.execution import Costs
 from daybook.market.bars import Bars
 from daybook.strategy import parse_spec
+from daybook.strategy.batch import STRETCH
 
 Levels = tuple[float, float, int]
 SUMMED = {"sharpe", "sortino", "skew", "kurtosis", "mean_return", "std_return"}
@@ -28,13 +29,16 @@ SUMMED = {"sharpe", "sortino", "skew", "kurtosis", "mean_return", "std_return"}
 def by_events(bits: Bytes, bars: Bars, costs: Costs, levels: Levels, sizing: Sizing, piece: int) -> Floats:
     """One simulation through `event_kernel`, its tape cut into pieces of so many bars."""
     tape = window_tape(bars, costs, None, sizing)
-    states, out = events.new_states(1), np.empty((1, len(METRICS)))
+    states, room, out = events.new_states(1), events.new_room(), np.empty((1, len(METRICS)))
     for start in range(0, len(bars) - 1, piece):
         stop = min(start + piece, len(bars) - 1)
         columns = np.zeros((4, -(-piece // 64) * 64), np.uint8)
         columns[:, :stop - start] = bits[start:stop] >> np.arange(4)[:, None] & 1
         planes = np.packbits(columns, axis=1, bitorder="little").view(np.uint64)[None]
-        events.advance(planes, tape.tape, tape.terms, np.array([levels], float), states, (start + 1, stop + 1))
+        for part in room:
+            part[:] = np.nan  # whatever lies there is never read
+        filled = (start + 1, stop + 1)
+        events.advance(planes, tape.tape, tape.terms, np.array([levels], float), states, filled, room)
     events.write_metrics(states, len(bars), tape.terms[2], out)
     row: Floats = out[0]
     return row
@@ -73,20 +77,40 @@ SIZES = st.sampled_from([Sizing(), Sizing(1.0, 0.01), Sizing(1.0, 0.08), Sizing(
 
 
 @settings(max_examples=250, deadline=None)
-@given(count=st.integers(1, 420), seed=st.integers(0, 10**6), volatility=st.sampled_from([0.0005, 0.004, 0.05]),
+@given(count=st.integers(1, 420) | st.integers(500, 1700), seed=st.integers(0, 10**6),
+       volatility=st.sampled_from([0.0005, 0.004, 0.05]),
        density=st.sampled_from([0.005, 0.05, 0.4, 1.0]), levels=LEVELS, sizing=SIZES,
-       piece=st.sampled_from([33, 64, 100]))
-@example(count=2, seed=1, volatility=0.004, density=1.0, levels=(0.0, 0.0, 0), sizing=Sizing(), piece=64)
-@example(count=400, seed=3, volatility=0.05, density=0.05, levels=(0.0, 0.0, 0), sizing=Sizing(1.0, 0.3), piece=64)
+       piece=st.sampled_from([1, 2, 3]))
+@example(count=2, seed=1, volatility=0.004, density=1.0, levels=(0.0, 0.0, 0), sizing=Sizing(), piece=1)
+@example(count=400, seed=3, volatility=0.05, density=0.05, levels=(0.0, 0.0, 0), sizing=Sizing(1.0, 0.3), piece=1)
+@example(count=513, seed=5, volatility=0.0005, density=0.005, levels=(0.0, 0.0, 0), sizing=Sizing(), piece=1)
+@example(count=1026, seed=5, volatility=0.05, density=0.005, levels=(0.0, 0.0, 0), sizing=Sizing(1.0, 0.08), piece=1)
 def test_random_signals_on_random_bars(
     count: int, seed: int, volatility: float, density: float, levels: Levels, sizing: Sizing, piece: int,
 ) -> None:
     rng = np.random.default_rng(seed + 1)
     bits = (rng.integers(0, 16, count) * (rng.random(count) < density)).astype(np.uint8)
     bars, costs = random_bars(count, seed, volatility), Costs(2.0, 1.5)
-    found = by_events(bits, bars, costs, levels, sizing, 512)
+    found = by_events(bits, bars, costs, levels, sizing, 2048)
     assert_same(found, plainly(bits, bars, costs, levels, sizing))
-    assert by_events(bits, bars, costs, levels, sizing, piece).tobytes() == found.tobytes()
+    assert by_events(bits, bars, costs, levels, sizing, piece * events.STRETCH).tobytes() == found.tobytes()
+
+
+def test_the_pieces_of_a_batch_are_whole_stretches() -> None:
+    assert STRETCH == events.STRETCH
+
+
+def test_ruin_at_nothing_left_on_the_last_bar_of_a_stretch() -> None:
+    """Equity that ends at exactly zero is never divided by."""
+    closes = [128.0] * (events.STRETCH - 2) + [64.0] * 40
+    bars = bars_of([[price] * 4 for price in closes])
+    bits = np.zeros(len(bars), np.uint8)
+    bits[3] = 1
+    levels, sizing = (0.0, 0.0, 0), Sizing(1.0, 0.015625)
+    found = by_events(bits, bars, Costs(0.0, 0.0), levels, sizing, events.STRETCH)
+    assert found[METRICS.index("total_return")] == -1.0
+    assert found[METRICS.index("ruined")] == 1.0
+    assert_same(found, plainly(bits, bars, Costs(0.0, 0.0), levels, sizing))
 
 
 def test_ruin_is_met_in_the_middle_of_a_hold() -> None:

@@ -10,7 +10,7 @@ import pytest
 from daybook.core.arrays import Bytes
 from daybook.market.bars import Bars
 from daybook.strategy import SignalPlan, SpecError, Strategy, parse_spec
-from daybook.strategy.batch import Batch
+from daybook.strategy.batch import STRETCH, Batch
 from daybook.strategy.bits_kernel import write_bits
 
 SPEC = {
@@ -98,13 +98,13 @@ def test_a_small_arena_makes_more_batches_of_the_same_signals() -> None:
     assert len(list(large.batches(strategy, sets, 290))) == 1 < len(list(small.batches(strategy, sets, 290)))
 
 
-def test_pieces_cover_the_bars_in_whole_words() -> None:
+def test_pieces_cover_the_bars_in_whole_stretches() -> None:
     plan = SignalPlan(tape(5000, halts=False))
     [(_, batch)] = list(plan.batches(parse_spec(SPEC), columns(250), 250))
     pieces = list(batch.pieces(70, 4999))
     assert (pieces[0][0], pieces[-1][1]) == (70, 4999)
     assert all(before[1] == after[0] for before, after in pairwise(pieces))
-    assert {(stop - start) % 64 for start, stop in pieces[:-1]} == {0}
+    assert {(stop - start) % STRETCH for start, stop in pieces[:-1]} == {0}
     assert len(pieces) > 3
 
 

@@ -2,7 +2,9 @@
 
 It follows the rules of `kernel.py` for what most specs need (entries, exits, stop loss, take profit, maximum holding)
 and nothing else. A simulation is carried through the tape piece by piece in a row of sums, so that neither signals nor
-returns of all its bars are ever held; between two events the bars of a position are one loop over contiguous closes.
+returns of all its bars are ever held. Within a stretch of the tape the equity at the closes of the bars held is written
+one after the other, over positions and gaps between them, and summed in one loop: positions hold some tens of bars, for
+which the start and the rest of a vector loop cost more than the bars.
 """
 
 from __future__ import annotations
@@ -12,19 +14,18 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from daybook.backtest.kernel import Tape, Terms
 from daybook.core.arrays import Floats
 from daybook.core.uncounted import uncounted
+from daybook.core.words import WORD, lowest_bit
 
 Words: TypeAlias = NDArray[np.uint64]
-Tape: TypeAlias = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
-"""open, high, low, close, side cost, block ranges, as `kernel.Tape` has them."""
-Terms: TypeAlias = tuple[float, float, float]
-"""Fee fraction per side; quantity per unit of capital, 0 = the initial capital at each entry; bars per year."""
 _Rules: TypeAlias = tuple[float, float, float, float, int]
 """Fee and quantity of the terms; stop loss, take profit and maximum holding of one simulation, 0 = off."""
-_Held: TypeAlias = tuple[float, float, float, float]
-"""What a position is worth, base + signed quantity * price, and the prices (lower, upper) whose touch closes it."""
-_Sums: TypeAlias = tuple[float, float, float, float, float]
+Room: TypeAlias = tuple[Floats, Floats]
+"""Equity path and closes of one stretch, see `new_room`."""
+_Span: TypeAlias = tuple[int, int, float, float]
+"""First bar of the planes, end of the stretch, lowest and highest close of the stretch."""
 _Track: TypeAlias = tuple[float, float, float]
 _Bar: TypeAlias = tuple[float, float, float, float, float]
 """open, high, low, close and side cost of one bar."""
@@ -32,30 +33,22 @@ _Bar: TypeAlias = tuple[float, float, float, float, float]
 # What a simulation carries from one piece of the tape to the next.
 (_REALISED, _BASE, _SIGNED, _LOWER, _UPPER, _DUE, _ENTRY_PRICE, _ENTRY_FEE, _ENTRY_COST, _EQUITY, _PEAK, _TROUGH,
  _DRAWDOWN, _TRADES, _WINS, _GAINS, _LOSSES, _TURNOVER, _COSTS, _HELD, _RUINED, _S1, _S2, _S3, _S4,
- _DOWNSIDE, _LEAST, _MOST, _UNBOOKED) = range(29)  # fmt: skip
-STATE: Final = 29
+ _DOWNSIDE, _LEAST, _MOST) = range(28)  # fmt: skip
+STATE: Final = 28
 """Figures a simulation carries."""
 ROUNDING: Final = 1e-12
 """Profits, deviations and losses up to this fraction of the capital are rounding and count as none."""
 BLOCK: Final = 8
 """Bars whose extremes are one column of the block ranges, the first block beginning at bar 1."""
+STRETCH: Final = 512
+"""Bars whose equity is held at once."""
+_EVEN: Final = 32
+"""Loops run over a multiple of so many bars, so that their vectors leave no rest."""
+_GROUP: Final = 64
+"""Bars that are looked at together where a stretch may deepen the drawdown."""
 _NEVER: Final = 1 << 62
-_WORD: Final = 64
 
 _ONE, _ALL, _LOW_SIX = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(63)
-_DE_BRUIJN, _HIGH_SIX = np.uint64(0x03F79D71B4CB0A89), np.uint64(58)
-
-
-def _bit_positions() -> NDArray[np.int64]:
-    """Position of a single bit, found at the six highest bits of its product with a de Bruijn sequence."""
-    positions = np.empty(64, np.int64)
-    for position in range(64):
-        positions[(int(_DE_BRUIJN) << position & 0xFFFFFFFFFFFFFFFF) >> int(_HIGH_SIX)] = position
-    return positions
-
-
-_POSITION: Final = _bit_positions()
-
 # One compilation unit: numba's disk cache of a caller does not notice a change in another file's callee.
 _compiled = uncounted()
 _summing = uncounted("reassoc", "nsz", "contract")
@@ -69,6 +62,11 @@ def new_states(count: int) -> Floats:
     states[:, [_REALISED, _BASE, _EQUITY, _PEAK, _TROUGH]] = 1.0
     states[:, _DUE], states[:, _LOWER], states[:, _UPPER] = _NEVER, -np.inf, np.inf
     return states
+
+
+def new_room() -> Room:
+    """What `advance` works in; for one call at a time. Its values never count, but arithmetic on odd ones is slow."""
+    return np.ones(_EVEN + STRETCH + _EVEN), np.ones(STRETCH + _EVEN)
 
 
 @_compiled
@@ -94,15 +92,14 @@ def _next_signal(planes: Words, side: int, start: int, stop: int) -> int:
     """The first bar in [start, stop) whose signals ask for another position, or stop."""
     if start >= stop:
         return stop
-    k = start // _WORD
+    k = start // WORD
     word = _watched(planes, k, side) & (_ALL << (np.uint64(start) & _LOW_SIX))
     while word == 0:
         k += 1
-        if k * _WORD >= stop:
+        if k * WORD >= stop:
             return stop
         word = _watched(planes, k, side)
-    lowest = word & (~word + _ONE)
-    return min(k * _WORD + int(_POSITION[(lowest * _DE_BRUIJN) >> _HIGH_SIX]), stop)
+    return min(k * WORD + int(lowest_bit(word)), stop)
 
 
 @_compiled
@@ -134,31 +131,58 @@ def _first_ruin(closes: Floats, start: int, stop: int, base: float, signed: floa
     return stop
 
 
-@_summing
-def _hold(state: Floats, closes: Floats, start: int, stop: int) -> _Sums:
-    """Of bars [start, stop) of the position held: sums of the first four powers of the returns, and of the squared
-    losses. The lowest and the highest close are left in the state.
+@_compiled
+def _write_equity(path: Floats, closes: Floats, bars: int, base: float, signed: float) -> None:
+    """Write the equity of a position at so many closes, and anything behind them up to an even number of bars."""
+    even = -(-bars // _EVEN) * _EVEN
+    room, prices = path[:even], closes[:even]
+    for i in range(even):
+        room[i] = base + signed * prices[i]
 
-    Positive prices have the order of their bits, as whole numbers of which the extremes are found several at a time.
+
+@_summing
+def _add_returns(state: Floats, path: Floats) -> None:
+    """Add the first four powers of a path's returns and the squared losses; its extremes are left in the state.
+
+    path: 1 + 2 n positive values, but for the last one that may be ruin. Returns i and n + i share a division. Positive
+    numbers have the order of their bits, as whole numbers of which the extremes are found several at a time.
     """
-    base, signed = state[_BASE], state[_SIGNED]
-    part = closes[start - 1:stop]
-    keys = part.view(np.int64)
+    n = path.size // 2
+    one, two = path[:n + 1], path[n:]
+    keys, other_keys = one.view(np.int64), two.view(np.int64)
     least = most = keys[1]
     s1 = s2 = s3 = s4 = downside = 0.0
-    for i in range(part.size - 1):
-        least, most = min(least, keys[i + 1]), max(most, keys[i + 1])
-        change = signed * (part[i + 1] - part[i]) / (base + signed * part[i])
-        square = change * change
-        s1 += change
-        s2 += square
-        s3 += square * change
-        s4 += square * square
-        loss = min(change, 0.0)
-        downside += loss * loss
+    for i in range(n):
+        least, most = min(least, keys[i + 1], other_keys[i + 1]), max(most, keys[i + 1], other_keys[i + 1])
+        before, other_before = one[i], two[i]
+        inverse = 1.0 / (before * other_before)
+        change = (one[i + 1] - before) * (other_before * inverse)
+        other = (two[i + 1] - other_before) * (before * inverse)
+        square, other_square = change * change, other * other
+        s1 += change + other
+        s2 += square + other_square
+        s3 += square * change + other_square * other
+        s4 += square * square + other_square * other_square
+        loss, other_loss = min(change, 0.0), min(other, 0.0)
+        downside += loss * loss + other_loss * other_loss
     extremes = state[_LEAST:_MOST + 1].view(np.int64)
     extremes[0], extremes[1] = least, most
-    return s1, s2, s3, s4, downside
+    state[_S1] += s1
+    state[_S2] += s2
+    state[_S3] += s3
+    state[_S4] += s4
+    state[_DOWNSIDE] += downside
+
+
+@_compiled
+def _write_extremes(path: Floats, extremes: Floats) -> None:
+    """Lowest and highest value of a path as `_add_returns` takes it."""
+    keys = path.view(np.int64)
+    least = most = keys[0]
+    for i in range(keys.size):
+        least, most = min(least, keys[i]), max(most, keys[i])
+    found = extremes.view(np.int64)
+    found[0], found[1] = least, most
 
 
 @_compiled
@@ -173,39 +197,39 @@ def _deepen(track: _Track, value: float) -> _Track:
 
 
 @_compiled
-def _follow(state: Floats, closes: Floats, start: int, stop: int) -> None:
-    """Follow the drawdown over bars [start, stop) of the position held, whose extremes are in the state."""
-    base, signed = state[_BASE], state[_SIGNED]
-    at_lowest, at_highest = base + signed * state[_LEAST], base + signed * state[_MOST]
-    least, most = min(at_lowest, at_highest), max(at_lowest, at_highest)
-    peak, trough, drawdown = state[_PEAK], state[_TROUGH], state[_DRAWDOWN]
-    if most <= peak or least >= most * (1.0 - drawdown):
-        peak, trough, drawdown = _deepen(_deepen((peak, trough, drawdown), most), least)
-    else:
-        for t in range(start, stop):
-            peak, trough, drawdown = _deepen((peak, trough, drawdown), base + signed * closes[t])
-    state[_PEAK], state[_TROUGH], state[_DRAWDOWN] = peak, trough, drawdown
+def _passes(track: _Track, least: float, most: float) -> bool:
+    """Whether values between two extremes deepen the drawdown no further than the extremes in the order most, least."""
+    return most <= track[0] or least >= most * (1.0 - track[2])
 
 
 @_compiled
-def _pass_bars(state: Floats, closes: Floats, start: int, stop: int) -> int:
-    """Book bars [start, stop), at least one, of the position held, up to ruin; returns the first bar not booked."""
-    base, signed = state[_BASE], state[_SIGNED]
-    s1, s2, s3, s4, downside = _hold(state, closes, start, stop)
-    if base + signed * (state[_LEAST] if signed > 0.0 else state[_MOST]) <= 0.0:
-        stop = _first_ruin(closes, start, stop, base, signed)
-        if stop == start:
-            return start
-        s1, s2, s3, s4, downside = _hold(state, closes, start, stop)
-    _follow(state, closes, start, stop)
-    state[_EQUITY] = base + signed * closes[stop - 1]
-    state[_HELD] += stop - start
-    state[_S1] += s1
-    state[_S2] += s2
-    state[_S3] += s3
-    state[_S4] += s4
-    state[_DOWNSIDE] += downside
-    return stop
+def _follow(state: Floats, path: Floats) -> None:
+    """Follow the drawdown along a path whose extremes are in the state."""
+    extremes = state[_LEAST:_MOST + 1]
+    track = state[_PEAK], state[_TROUGH], state[_DRAWDOWN]
+    if _passes(track, extremes[0], extremes[1]):
+        track = _deepen(_deepen(track, extremes[1]), extremes[0])
+    else:
+        for start in range(0, path.size, _GROUP):
+            part = path[start:start + _GROUP]
+            _write_extremes(part, extremes)
+            if _passes(track, extremes[0], extremes[1]):
+                track = _deepen(_deepen(track, extremes[1]), extremes[0])
+            else:
+                for i in range(part.size):
+                    track = _deepen(track, part[i])
+    state[_PEAK], state[_TROUGH], state[_DRAWDOWN] = track
+
+
+@_compiled
+def _book(state: Floats, path: Floats, stop: int) -> None:
+    """Book path[_EVEN:stop], before which lies the equity of the last bar booked, _EVEN times."""
+    if stop == _EVEN:
+        return
+    bars = -(-(stop - _EVEN) // _EVEN) * _EVEN
+    _add_returns(state, path[stop - bars - 1:stop])
+    _follow(state, path[_EVEN:stop])
+    state[_EQUITY] = path[stop - 1]
 
 
 @_compiled
@@ -246,23 +270,11 @@ def _leave(state: Floats, fee: float, price: float, side_cost: float) -> None:
 
 
 @_compiled
-def _mark(state: Floats, value: float) -> None:
-    """Mark the equity at the close of a bar of its own."""
-    change = value / state[_EQUITY] - 1.0
-    square = change * change
-    loss = min(change, 0.0)
-    state[_S1] += change
-    state[_S2] += square
-    state[_S3] += square * change
-    state[_S4] += square * square
-    state[_DOWNSIDE] += loss * loss
-    state[_PEAK], state[_TROUGH], state[_DRAWDOWN] = _deepen((state[_PEAK], state[_TROUGH], state[_DRAWDOWN]), value)
-    state[_EQUITY] = value
+def _event(state: Floats, rules: _Rules, bar: _Bar, t: int, wanted: int, ends: bool) -> float:
+    """Bar t, at which something may happen: leave and enter at the open, touch a level, close at the close.
 
-
-@_compiled
-def _event(state: Floats, rules: _Rules, bar: _Bar, t: int, wanted: int, ends: bool) -> None:
-    """Bar t, at which something may happen: leave and enter at the open, touch a level, mark or close at the close."""
+    Returns the equity at its close.
+    """
     first, high, low, close, side_cost = bar
     side = _side(state[_SIGNED])
     if wanted == side and t == state[_DUE]:
@@ -281,59 +293,81 @@ def _event(state: Floats, rules: _Rules, bar: _Bar, t: int, wanted: int, ends: b
             price = min(first, lower) if stopped == (side > 0) else max(first, upper)
             _leave(state, rules[0], price, side_cost)
             side = 0
-    value = state[_BASE] + state[_SIGNED] * close
+    value: float = state[_BASE] + state[_SIGNED] * close
     if value <= 0.0 or (ends and side != 0):
         state[_RUINED] = 1.0 if value <= 0.0 else 0.0
         if side != 0:
             _leave(state, rules[0], close, side_cost)
         value = state[_BASE]
-    _mark(state, value)
+    return value
 
 
 @_compiled
-def _advance(state: Floats, planes: Words, tape: Tape, rules: _Rules, bars: tuple[int, int]) -> None:
-    """Carry one simulation through bars [first, stop); bit i of the planes is filled at bar first + i.
+def _next_event(state: Floats, tape: Tape, t: int, signal: int, span: _Span) -> int:
+    """The first bar from t at which something happens to the position held, or the end of the stretch."""
+    _, highs, lows, closes, _, ranges = tape
+    _, stop, lowest, highest = span
+    event = min(signal, int(state[_DUE]), closes.size - 1, stop)
+    if state[_LOWER] > -np.inf or state[_UPPER] < np.inf:
+        event = _first_touch(highs, lows, ranges, (t, event), state[_LOWER], state[_UPPER])
+    base, signed = state[_BASE], state[_SIGNED]
+    if base + signed * (lowest if signed > 0.0 else highest) <= 0.0:
+        event = _first_ruin(closes, t, event, base, signed)
+    return event
 
-    The bars of a position are booked when it meets an event, in one go wherever its tape was cut, so that the last
-    digits of their sums do not depend on the pieces.
-    """
-    opens, highs, lows, closes, side_costs, ranges = tape
-    first, stop = bars
+
+@_compiled
+def _advance(state: Floats, planes: Words, tape: Tape, rules: _Rules, room: Room, start: int, span: _Span) -> None:
+    """Carry one simulation through one stretch, which begins at bar `start`."""
+    opens, highs, lows, closes, side_costs, _ = tape
+    path, near = room
+    first, stop, _, _ = span
     last = closes.size - 1
-    t = first
+    path[:_EVEN] = state[_EQUITY]
+    t, done = start, _EVEN
     while t < stop and state[_RUINED] == 0.0:
         side = _side(state[_SIGNED])
-        signal = first + _next_signal(planes, side, t - first, stop - first)
-        event = signal
+        signal = event = first + _next_signal(planes, side, t - first, stop - first)
         if side != 0:
-            event = min(signal, int(state[_DUE]), last)
-            if state[_LOWER] > -np.inf or state[_UPPER] < np.inf:
-                event = _first_touch(highs, lows, ranges, (t, event), state[_LOWER], state[_UPPER])
-        if event >= stop:
-            return
+            event = _next_event(state, tape, t, signal, span)
+            _write_equity(path[done:], near[t - start:], event - t, state[_BASE], state[_SIGNED])
+            state[_HELD] += event - t
+            done += event - t
+        if event == stop:
+            break
         wanted = side
         if event == signal:
-            k, j = (event - first) // _WORD, np.uint64(event - first) & _LOW_SIX
+            k, j = (event - first) // WORD, np.uint64(event - first) & _LOW_SIX
             entries = ((planes[0, k] >> j) & _ONE, (planes[2, k] >> j) & _ONE)
             wanted = 0 if entries[0] == entries[1] else (1 if entries[0] == _ONE else -1)
-        if side != 0 and state[_UNBOOKED] < event:
-            ruin = _pass_bars(state, closes, int(state[_UNBOOKED]), event)
-            event, wanted = (ruin, side) if ruin < event else (event, wanted)
         bar = (opens[event], highs[event], lows[event], closes[event], side_costs[event])
-        _event(state, rules, bar, event, wanted, event == last)
-        state[_UNBOOKED] = t = event + 1
+        path[done] = _event(state, rules, bar, event, wanted, event == last)
+        done += 1
+        t = event + 1
+    _book(state, path, done)
 
 
 @_compiled
-def advance(planes: Words, tape: Tape, terms: Terms, stops: Floats, states: Floats, bars: tuple[int, int]) -> None:
+def advance(
+    planes: Words, tape: Tape, terms: Terms, stops: Floats, states: Floats, bars: tuple[int, int], room: Room,
+) -> None:
     """Carry N simulations through bars [first, stop) of a tape, 1 <= first.
 
     planes: (N, 4, W) long entry, long exit, short entry, short exit; bit i of them is filled at bar first + i.
     stops: (N, 3) float64. states: (N, STATE) of `new_states` or as the bars before `first` left them, written.
+    A tape may be cut into several calls after any multiple of STRETCH bars: the results are the same to the last bit.
     """
-    for k in range(planes.shape[0]):
-        rules = (terms[0], terms[1], stops[k, 0], stops[k, 1], int(stops[k, 2]))
-        _advance(states[k], planes[k], tape, rules, bars)
+    first, end = bars
+    closes, near = tape[3], room[1]
+    for start in range(first, end, STRETCH):
+        stop = min(start + STRETCH, end)
+        lowest = highest = closes[start]
+        for t in range(start, stop):
+            near[t - start] = closes[t]
+            lowest, highest = min(lowest, closes[t]), max(highest, closes[t])
+        for k in range(planes.shape[0]):
+            rules = (terms[0], terms[1], stops[k, 0], stops[k, 1], int(stops[k, 2]))
+            _advance(states[k], planes[k], tape, rules, room, start, (first, stop, lowest, highest))
 
 
 @_compiled
@@ -360,10 +394,7 @@ def write_metrics(states: Floats, bars: int, annual: float, out: Floats) -> None
         row[3] = state[_DRAWDOWN]
         row[4] = state[_WINS] / trades if trades > 0.0 else np.nan
         row[5] = state[_GAINS] / state[_LOSSES] if state[_LOSSES] > 0.0 else np.nan
-        row[6] = trades
-        row[7] = state[_HELD] / bars
-        row[8] = state[_TURNOVER]
+        row[6], row[7], row[8] = trades, state[_HELD] / bars, state[_TURNOVER]
         row[9] = third / second**1.5 if varies else np.nan
         row[10] = fourth / second**2 if varies else np.nan
-        row[11], row[12] = mean, std
-        row[13], row[14] = state[_COSTS], state[_RUINED]
+        row[11], row[12], row[13], row[14] = mean, std, state[_COSTS], state[_RUINED]

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from daybook.backtest.event_kernel import advance, new_states, write_metrics
+from daybook.backtest.event_kernel import advance, new_room, new_states, write_metrics
 from daybook.backtest.kernel import METRICS
 from daybook.backtest.plan import Span
 from daybook.backtest.simulate import place_bits, simulate_one
@@ -46,13 +46,13 @@ def _write_batches(signals: SignalPlan, span: Span, tape: WindowTape, out: Float
     bars, annual, delay = len(tape), tape.terms[2], 1 + tape.conditions.latency_bars
     for first, batch in signals.batches(span.group.strategy, columns, len(out)):
         part = slice(first, first + len(batch))
-        states, planes = new_states(len(batch)), None
+        states, room, planes = new_states(len(batch)), new_room(), None
         # Signals are filled `delay` bars after they are decided, so those of the last bars are not asked for.
         for start, stop in batch.pieces(tape.start, tape.stop - delay):
             planes = batch.planes(stop - start) if planes is None else planes
             batch.write(start, stop, planes)
             filled = (start + delay - tape.start, stop + delay - tape.start)
-            advance(planes, tape.tape, tape.terms, levels[part], states, filled)
+            advance(planes, tape.tape, tape.terms, levels[part], states, filled, room)
         rows = np.empty((len(batch), len(METRICS)))
         write_metrics(states, bars, annual, rows)
         out[part] = rows

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from daybook.backtest.conditions import PLAIN, Conditions
-from daybook.backtest.event_kernel import advance, new_states, write_metrics
+from daybook.backtest.event_kernel import advance, new_room, new_states, write_metrics
 from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_one, wanted_side, write_story
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.sizing import NOTIONAL, Sizing
@@ -124,5 +124,5 @@ def warm() -> None:
         for record in (None, new_record(3)):
             simulate_one(bits, tape, stops, out[0], record)
     states = new_states(1)
-    advance(np.zeros((1, 4, 1), np.uint64), tape.tape, tape.terms, np.zeros((1, 3)), states, (1, 3))
+    advance(np.zeros((1, 4, 1), np.uint64), tape.tape, tape.terms, np.zeros((1, 3)), states, (1, 3), new_room())
     write_metrics(states, 3, 1.0, out)

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 
 from daybook.core.arrays import Floats, Ints
-from daybook.strategy.bits_kernel import DEEPEST, PLANES, WORD, Code, Lines, Sets, Words, run_programs
+from daybook.core.words import WORD
+from daybook.strategy.bits_kernel import DEEPEST, PLANES, Code, Lines, Sets, Words, run_programs
 
 ParamColumns: TypeAlias = Mapping[str, Sequence[float]]
 """name -> its value in each of N parameter sets: all parameters of a strategy, bound and checked."""
@@ -17,8 +18,10 @@ ParamColumns: TypeAlias = Mapping[str, Sequence[float]]
 _LINE_BYTES = 1024 * 1024
 """The lines that a piece reads: half of a core's second-level cache."""
 _PLANE_BYTES = 2 * 1024 * 1024
-_SHORTEST, _LONGEST = 8 * WORD, 256 * WORD
-"""Bars of a piece: enough that calling costs little, few enough that its masks stay in the first-level cache."""
+STRETCH = 8 * WORD
+"""A piece is so many bars or a multiple of them: enough that calling costs little."""
+_LONGEST = 32 * STRETCH
+"""Bars of a piece at most: few enough that its masks stay in the first-level cache."""
 
 
 @dataclass
@@ -41,10 +44,10 @@ class Batch:
         return int(self.sets[0].shape[0])
 
     def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Bars [start, stop) in pieces of equal length, a multiple of 64, the last one shorter."""
+        """Bars [start, stop) in pieces of equal length, a multiple of STRETCH, the last one shorter."""
         lines = max(1, len(self.means) + len(np.unique(self.sets[0][self.sets[0] >= 0])))
         wanted = min(_LINE_BYTES // 8 // lines, 2 * _PLANE_BYTES // len(self))
-        bars = min(max(wanted // WORD * WORD, _SHORTEST), _LONGEST)
+        bars = min(max(wanted // STRETCH, 1) * STRETCH, _LONGEST)
         for first in range(start, stop, bars):
             yield first, min(first + bars, stop)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from daybook.core.arrays import Bytes, Floats, Ints
 from daybook.core.uncounted import uncounted
+from daybook.core.words import WORD, equal, greater, greater_or_equal, less, less_or_equal, unequal
 
 Words: TypeAlias = NDArray[np.uint64]
 Code: TypeAlias = tuple[Ints, bool]
@@ -36,8 +37,6 @@ DEEPEST: Final = 32
 """Masks that a program may hold on its stack."""
 PLANES: Final = 4
 """Signals of a strategy: long entry, long exit, short entry, short exit."""
-WORD: Final = 64
-"""Bars in a word; the first is its lowest bit."""
 
 _ONE, _TOP, _ALL = np.uint64(1), np.uint64(63), np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -63,105 +62,60 @@ def write_windows(high: Floats, low: Floats, n: int, scale: float, out: Floats) 
 
 
 @_compiled
-def _below(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] < c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _at_most(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] <= c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _above(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] > c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _at_least(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] >= c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _equal(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] == c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _unequal(x: Floats, c: float, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        part, word = x[k * WORD:min(k * WORD + WORD, x.size)], np.uint64(0)
-        for j in range(part.size):
-            word |= np.uint64(part[j] != c) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _less(x: Floats, y: Floats, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        start, stop, word = k * WORD, min(k * WORD + WORD, x.size), np.uint64(0)
-        part, other = x[start:stop], y[start:stop]
-        for j in range(part.size):
-            word |= np.uint64(part[j] < other[j]) << np.uint64(j)
-        words[k] = word
-
-
-@_compiled
-def _less_or_equal(x: Floats, y: Floats, words: Words) -> None:
-    for k in range(-(-x.size // WORD)):
-        start, stop, word = k * WORD, min(k * WORD + WORD, x.size), np.uint64(0)
-        part, other = x[start:stop], y[start:stop]
-        for j in range(part.size):
-            word |= np.uint64(part[j] <= other[j]) << np.uint64(j)
-        words[k] = word
+def _bit(operation: int, value: float, other: float) -> np.uint64:
+    if operation == LT:
+        return np.uint64(value < other)
+    if operation == LE:
+        return np.uint64(value <= other)
+    if operation == GT:
+        return np.uint64(value > other)
+    if operation == GE:
+        return np.uint64(value >= other)
+    if operation == EQ:
+        return np.uint64(value == other)
+    return np.uint64(value != other)
 
 
 @_compiled
 def _against_number(operation: int, x: Floats, c: float, words: Words) -> None:
-    if operation == LT:
-        _below(x, c, words)
-    elif operation == LE:
-        _at_most(x, c, words)
-    elif operation == GT:
-        _above(x, c, words)
-    elif operation == GE:
-        _at_least(x, c, words)
-    elif operation == EQ:
-        _equal(x, c, words)
-    else:
-        _unequal(x, c, words)
+    whole = x.size // WORD
+    for k in range(whole):
+        if operation == LT:
+            words[k] = less(x, c, k * WORD)
+        elif operation == LE:
+            words[k] = less_or_equal(x, c, k * WORD)
+        elif operation == GT:
+            words[k] = greater(x, c, k * WORD)
+        elif operation == GE:
+            words[k] = greater_or_equal(x, c, k * WORD)
+        elif operation == EQ:
+            words[k] = equal(x, c, k * WORD)
+        else:
+            words[k] = unequal(x, c, k * WORD)
+    if whole * WORD < x.size:
+        word = np.uint64(0)
+        for j in range(x.size - whole * WORD):
+            word |= _bit(operation, x[whole * WORD + j], c) << np.uint64(j)
+        words[whole] = word
 
 
 @_compiled
 def _against_line(operation: int, x: Floats, y: Floats, words: Words) -> None:
-    if operation == LT:
-        _less(x, y, words)
-    elif operation == LE:
-        _less_or_equal(x, y, words)
-    elif operation == GT:
-        _less(y, x, words)
-    else:
-        _less_or_equal(y, x, words)
+    whole = x.size // WORD
+    for k in range(whole):
+        if operation == LT:
+            words[k] = less(x, y, k * WORD)
+        elif operation == LE:
+            words[k] = less_or_equal(x, y, k * WORD)
+        elif operation == GT:
+            words[k] = greater(x, y, k * WORD)
+        else:
+            words[k] = greater_or_equal(x, y, k * WORD)
+    if whole * WORD < x.size:
+        word = np.uint64(0)
+        for j in range(x.size - whole * WORD):
+            word |= _bit(operation, x[whole * WORD + j], y[whole * WORD + j]) << np.uint64(j)
+        words[whole] = word
 
 
 @_compiled
