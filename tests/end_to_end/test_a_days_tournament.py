@@ -45,7 +45,7 @@ def test_nulls_compete_in_every_day_and_none_is_in_a_pool(place: Place) -> None:
 
 
 def test_every_simulated_trial_points_at_returns_that_add_up_to_what_it_earned(place: Place) -> None:
-    for step in ("00_score", "10_design", "20_backtest"):
+    for step in ("00_score", "10_design", "20_backtest", "30_train"):
         folder = artefacts(place, SECOND)
         table = read_trials(folder / step / "trials.parquet")
         kept = pq.read_table(folder / step / "trial_returns.parquet")["returns"].to_pylist()
@@ -55,6 +55,26 @@ def test_every_simulated_trial_points_at_returns_that_add_up_to_what_it_earned(p
         assert [at for at, _, _ in pointed] == [f"{step}/trial_returns.parquet#{n}" for n in range(len(kept))]
         assert [earned for _, earned, _ in pointed] == pytest.approx([float(np.sum(row)) for row in kept], abs=1e-5)
         assert all(why for at, _, why in rows if at is None)
+
+
+@pytest.mark.parametrize(("step", "author", "spans"), [("00_score", "pool", 1), ("30_train", "daily training", 2)])
+def test_every_simulation_of_a_model_is_a_trial(place: Place, step: str, author: str, spans: int) -> None:
+    """As traded and one bar later, on each market and span; the filters of risk and volatility also without a model."""
+    table = read_trials(artefacts(place, SECOND) / step / "trials.parquet").to_pandas()
+    learned = {member["identity"]: member["name"] for kind in ("models", "ensembles")
+               for member in found(place, SECOND, "30_train", kind)}
+    rows = table[table["identity"].isin(learned) & table["returns_at"].notna()]
+    rows = rows.assign(change=[json.loads(text).get("change", "") for text in rows["params"]])
+    told = rows.groupby(["identity", "change"]).size()
+    for identity, name in learned.items():
+        wanted = {"", "one bar later"} | ({"never filtered"} if name in ("risk", "volatility") else set())
+        assert told[identity].to_dict() == dict.fromkeys(wanted, MARKETS * spans)
+    assert set(rows[rows["change"] == "one bar later"]["kind"]) == {"stress"}
+    assert set(rows[rows["change"] != "one bar later"]["author"]) == {author}
+    assert (rows["n_returns"] == rows["n_bars"]).all()
+    traded = rows[rows["outcome"] == "ok"]
+    assert len(traded) > len(rows) / 2
+    assert traded[["sharpe", "skew", "kurtosis", "total_return"]].notna().all(axis=None)
 
 
 @pytest.mark.parametrize("step", ["00_score", "20_backtest"])

@@ -49,11 +49,12 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One model: its card, its out-of-fold rows, its backtest over the window, and the fit on all known labels."""
+    """One model: its card, its out-of-fold rows, its backtests over these and over the window, and the last fit."""
 
     spec: ModelSpec
     scorecard: ModelScorecard
     out_of_fold: OutOfFold
+    whole: ModelBacktest
     window: ModelBacktest
     learner: BoostedTrees
     train_span: Window
@@ -165,7 +166,7 @@ def _trained(
         flags=leakage_flags(spec.accuracy_metric, figures),
     )
     train_span = Window(int(data.time[learned[0]]), int(data.labels[spec.name].known_at[learned].max()))
-    return TrainedModel(spec, card, rows, recent, learner, train_span, _final_seed(request.seed, spec))
+    return TrainedModel(spec, card, rows, whole, recent, learner, train_span, _final_seed(request.seed, spec))
 
 
 def _final_seed(seed: int, spec: ModelSpec) -> int:

@@ -26,6 +26,7 @@ class TrainedEnsemble:
     kind: Kind
     scorecard: ModelScorecard
     out_of_fold: OutOfFold
+    whole: ModelBacktest
     window: ModelBacktest
     fit: EnsembleFit
     forward: ForwardEnsemble
@@ -77,4 +78,4 @@ def _trained(kind: Kind, views: Floats, members: tuple[str, ...], desk: Desk, em
         window=window.card, flags=(*flags, *leakage_flags("balanced_accuracy", figures)),
         members=dict(zip(members, fit.weights, strict=True)),
     )
-    return TrainedEnsemble(kind, card, rows, window, fit, forward, members)
+    return TrainedEnsemble(kind, card, rows, whole, window, fit, forward, members)

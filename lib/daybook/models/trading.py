@@ -90,17 +90,34 @@ RULES: Mapping[str, Rule] = {
                        volatility_view, False, trend_view),
 }
 ENSEMBLE_RULE = RULES["direction"]
+AS_TRADED = ""
+NEVER_FILTERED = "never filtered"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One simulation of a rule on one market.
+
+    change: AS_TRADED, one of STRESSES, or NEVER_FILTERED. block_returns: (B,) float64 equity change per hour.
+    """
+
+    symbol: str
+    change: str
+    metrics: Metrics
+    block_returns: Floats
 
 
 @dataclass(frozen=True)
 class ModelBacktest:
-    """A model's signals over one span: the published card and the returns that a score is made from.
-
-    block_returns: (S, B) float64 equity change per 60-minute block of each market; portfolio: (B,) their mean.
-    """
+    """A model's signals over one span: the published card, and every simulation that it was made from."""
 
     card: BacktestCard
-    block_returns: Floats
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def block_returns(self) -> Floats:
+        """(S, B) float64 equity change per 60-minute block of each market, as the rule is traded."""
+        return np.stack([one.block_returns for one in self.evaluations if one.change == AS_TRADED])
 
     @property
     def portfolio(self) -> Floats:
@@ -156,39 +173,40 @@ def market_bits(view: Floats, gated: bool, data: Dataset, rows: OutOfFold) -> li
 def backtest_rule(rule: Rule, prediction: Floats, desk: Desk) -> ModelBacktest:
     """Simulate a rule on out-of-fold predictions over the desk's span, market by market."""
     bits = _bits(rule.view, rule.gated, prediction, desk)
-    runs = _runs(bits, desk)
+    runs = {AS_TRADED: _runs(bits, desk)}
     baseline = None
     if rule.unfiltered is not None:
-        plain = _runs(_bits(rule.unfiltered, rule.gated, prediction, desk), desk)
-        baseline = float(np.mean([run.metrics.total_return for run in plain]))
-    per_market = {symbol: _figures(run.metrics) for symbol, run in zip(desk.data.symbols, runs, strict=True)}
-    figures, reasons = portfolio_figures(runs)
-    for column, (value, why) in _stressed(bits, desk).items():
-        figures[column] = value
-        reasons |= {} if why is None else {column: why}
+        runs[NEVER_FILTERED] = _runs(_bits(rule.unfiltered, rule.gated, prediction, desk), desk)
+        baseline = float(np.mean([run.metrics.total_return for run in runs[NEVER_FILTERED]]))
+    own = runs[AS_TRADED]
+    per_market = {symbol: _figures(run.metrics) for symbol, run in zip(desk.data.symbols, own, strict=True)}
+    figures, reasons = portfolio_figures(own)
+    for change, fills in stressed_fills(desk.costs, desk.conditions).items():
+        if not isinstance(fills, str):
+            runs[change] = _runs(bits, replace(desk, costs=fills[0], conditions=fills[1]))
+        figures[STRESSES[change]], why = _sharpe(runs.get(change), fills)
+        reasons |= {} if why is None else {STRESSES[change]: why}
     card = BacktestCard(
         rule=rule.text, start_ms=desk.window.start_ms, end_ms=desk.window.end_ms,
-        n_bars=sum(run.metrics.n_bars for run in runs), figures=figures, reasons=reasons, per_market=per_market,
+        n_bars=sum(run.metrics.n_bars for run in own), figures=figures, reasons=reasons, per_market=per_market,
         baseline=baseline,
         baseline_name=None if baseline is None else "total return of the last day's side, never filtered",
     )
-    return ModelBacktest(card, np.stack([run.block_returns("60m") for run in runs]))
+    return ModelBacktest(card, tuple(Evaluation(symbol, change, run.metrics, run.block_returns("60m"))
+                                     for change, made in runs.items()
+                                     for symbol, run in zip(desk.data.symbols, made, strict=True)))
 
 
 def _bits(view: View, gated: bool, prediction: Floats, desk: Desk) -> list[Bytes]:
     return market_bits(model_view(view, prediction, desk.data, desk.rows), gated, desk.data, desk.rows)
 
 
-def _stressed(bits: list[Bytes], desk: Desk) -> dict[str, tuple[float | None, str | None]]:
-    """Column of each of STRESSES -> (Sharpe ratio of the same signals under it, or the reason for none)."""
-    found: dict[str, tuple[float | None, str | None]] = {}
-    for change, fills in stressed_fills(desk.costs, desk.conditions).items():
-        if isinstance(fills, str):
-            found[STRESSES[change]] = None, fills
-            continue
-        figures, reasons = portfolio_figures(_runs(bits, replace(desk, costs=fills[0], conditions=fills[1])))
-        found[STRESSES[change]] = figures["sharpe"], reasons.get("sharpe")
-    return found
+def _sharpe(runs: list[Simulation] | None, why: object) -> tuple[float | None, str | None]:
+    """Sharpe ratio of the same capital in each market, or the reason for none; why: that of there being no runs."""
+    if runs is None:
+        return None, str(why)
+    figures, reasons = portfolio_figures(runs)
+    return figures["sharpe"], reasons.get("sharpe")
 
 
 def _runs(bits: list[Bytes], desk: Desk) -> list[Simulation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from daybook.models.out_of_fold import OutOfFold
 from daybook.models.trading import ENSEMBLE_RULE, RULES, Desk, ModelBacktest, Rule, backtest_rule
 from daybook.pipeline.day import Day
 from daybook.pipeline.folders import RunFolders, run_id
+from daybook.pipeline.model_trials import count_backtest
 from daybook.pipeline.steps.train import label_settings, markets
 from daybook.rank import PoolMember, TrialLedger
 
@@ -33,6 +35,7 @@ class ForwardModel:
     blocks: Floats | None
     trades: int
     reason: str | None = None
+    backtest: ModelBacktest | None = None
 
 
 def forward_models(day: Day, ledger: TrialLedger) -> list[ForwardModel]:
@@ -91,7 +94,7 @@ def _forward(
     except DataError as error:
         return ForwardModel(member.identity, member.name, member.kind, None, 0, str(error))
     trades = int(result.card.figures["trades"] or 0)
-    return ForwardModel(member.identity, member.name, member.kind, result.portfolio, trades)
+    return ForwardModel(member.identity, member.name, member.kind, result.portfolio, trades, backtest=result)
 
 
 def _traded(
@@ -119,10 +122,13 @@ def _count(
 ) -> None:
     births = {member.identity: member.birth_ms for member in members}
     for model in found:
-        ledger.add(
-            kind=model.kind, identity=model.identity, structure_hash=model.identity, params={}, symbol="all",
-            timeframe=day.settings.model_timeframe, window_start=window.start_ms, window_end=window.end_ms, n_bars=0,
-            birth=births[model.identity], author="pool", data_hash=day.sealed.data_hash,
-            outcome="failed" if model.blocks is None else "ok", trades=model.trades,
-            total_return=None if model.blocks is None else float(model.blocks.sum()),
-        )
+        common: dict[str, Any] = {
+            "kind": model.kind, "identity": model.identity, "structure_hash": model.identity,
+            "timeframe": day.settings.model_timeframe, "birth": births[model.identity], "author": "pool",
+            "data_hash": day.sealed.data_hash,
+        }
+        if model.backtest is not None:
+            count_backtest(ledger, common, model.backtest)
+        else:
+            ledger.add(**common, params={}, symbol="all", window_start=window.start_ms, window_end=window.end_ms,
+                       n_bars=0, outcome="failed", returns_reason=model.reason)

@@ -23,11 +23,13 @@ from daybook.models import (
 )
 from daybook.models import train_models as train_all
 from daybook.pipeline.day import Day
+from daybook.pipeline.model_trials import count_backtest
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.rank import PoolMember, ScoreResult, ScoreRules, TrialLedger, score
 from daybook.report import Curve, Headline, Metric, ModelRow
 
 TIERS = 10
+_PREDICTED = "a fold is predicted, not traded: its bars are traded with those of the other folds"
 _CHANCE = frozenset(("balanced_accuracy", "auc", "mcc", "sign_accuracy", "rank_ic"))
 
 
@@ -106,9 +108,10 @@ def _member(day: Day, kind: Literal["model", "ensemble"], card: ModelScorecard, 
 
 
 def _ledger(day: Day, trained: DayModels) -> TrialLedger:
-    """One trial a fold and one a market for every model and ensemble: each is an evaluation of an idea."""
+    """One trial a fold and one a simulation for every model and ensemble: each is an evaluation of an idea."""
     ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
-    for card in trained.scorecards:
+    for each in trained.trained:
+        card = each.scorecard
         common: dict[str, Any] = {
             "kind": card.kind, "identity": card.identity, "structure_hash": card.identity, "timeframe": card.timeframe,
             "birth": day.start_ms, "author": "daily training", "data_hash": trained.data_hash,
@@ -116,16 +119,10 @@ def _ledger(day: Day, trained: DayModels) -> TrialLedger:
         for fold in card.folds:
             ledger.add(
                 **common, params={"fold": fold.fold}, symbol="all", window_start=fold.test_start_ms,
-                window_end=fold.test_end_ms, n_bars=fold.n_test, outcome="ok",
+                window_end=fold.test_end_ms, n_bars=fold.n_test, outcome="ok", returns_reason=_PREDICTED,
             )
-        if card.window is not None:
-            for symbol, figures in card.window.per_market.items():
-                ledger.add(
-                    **common, params={"rule": card.window.rule}, symbol=symbol, window_start=card.window.start_ms,
-                    window_end=card.window.end_ms, n_bars=card.window.n_bars // len(card.window.per_market),
-                    outcome="undefined" if figures["sharpe"] is None else "ok", sharpe=figures["sharpe"],
-                    total_return=figures["total_return"], trades=int(figures["trades"] or 0),
-                )
+        count_backtest(ledger, common, each.whole)
+        count_backtest(ledger, common, each.window)
     return ledger
 
 
