@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
-from backtest_tapes import FREE, LE, LX, SE, SX, bar_window, bars_of, bits_of, flat_bars, play, walk_bars
+from backtest_tapes import FREE, LE, LX, RSI_SPEC, SE, SX, bar_window, bars_of, bits_of, flat_bars, play, walk_bars
 
-from daybook.backtest import METRICS, UNITS, Metrics, PriceError, SignalError, Sizing, replay_bits, simulate_bits
+from daybook.backtest import (
+    METRICS,
+    UNITS,
+    Metrics,
+    PriceError,
+    SignalError,
+    Sizing,
+    replay,
+    replay_bits,
+    simulate_bits,
+)
 from daybook.backtest.kernel import wanted_side
 from daybook.backtest.oracle import Bar, Oracle, Rules
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError, UsageError
 from daybook.execution import Costs
 from daybook.market.bars import Bars
-from daybook.strategy import Stops, positions_from_bits
+from daybook.strategy import Stops, parse_spec, positions_from_bits
 
 CALM = [[100.0] * 4] * 5
 
@@ -134,6 +145,15 @@ def test_untradable_price_outside_the_window_does_not_matter() -> None:
 def test_no_bars_at_all_are_refused() -> None:
     with pytest.raises(DataError, match="there are no bars to simulate"):
         simulate_bits(bits_of(), bars_of([]))
+
+
+def test_several_markets_are_refused_where_one_is_simulated() -> None:
+    several: Any = [bars_of(CALM), bars_of(CALM)]
+    for simulate in (lambda: simulate_bits(bits_of(LE, 0, 0, 0, 0), several),
+                     lambda: replay_bits(bits_of(LE, 0, 0, 0, 0), several),
+                     lambda: replay(parse_spec(RSI_SPEC), several)):
+        with pytest.raises(UsageError, match="bars: found a list, needed is one Bars.*use sweep"):
+            simulate()
 
 
 @pytest.mark.parametrize("sizing", [{"capital": 0.0}, {"capital": math.inf}, {"quantity": -1.0}, {"quantity": 0.0}])

@@ -63,8 +63,17 @@ def test_what_can_not_rank_is_refused(by: str, keep: int) -> None:
         sweep_best(RSI, MARKET, sets(3), by=by, keep=keep)
 
 
+def test_a_generator_that_another_sweep_spent_is_refused() -> None:
+    spent = sets(3)
+    assert sweep_best(RSI, MARKET, spent).simulations == 3
+    with pytest.raises(UsageError, match="A generator that another sweep went through is spent"):
+        next(sweep_chunks(RSI, MARKET, spent))
+
+
 def test_nothing_to_stream_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no parameter set"):
         sweep_best(RSI, MARKET, [])
+    with pytest.raises(UsageError, match="there is no parameter set"):
+        next(sweep_chunks(RSI, MARKET, []))
     with pytest.raises(UsageError, match="sets is 0"):
         next(sweep_chunks(RSI, MARKET, sets(3), sets=0))

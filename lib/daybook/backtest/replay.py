@@ -16,7 +16,7 @@ from daybook.backtest.kernel import LEDGER, METRICS, REASONS
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.simulate import new_record, simulate_one, window_bits
 from daybook.backtest.sizing import NOTIONAL, Sizing
-from daybook.backtest.tape import WindowTape, window_tape
+from daybook.backtest.tape import WindowTape, require_one_market, window_tape
 from daybook.core.arrays import Bytes, Floats, Ints
 from daybook.core.time import Window, timeframe_ms
 from daybook.execution import Costs
@@ -72,6 +72,7 @@ def replay(
     params: values by name, the strategy's defaults where absent. Raises SpecError for parameters unknown or out of
     range, and what `simulate_bits` raises.
     """
+    require_one_market(bars)
     bits = signal_bits(strategy, bars, params)
     return replay_bits(bits, bars, strategy.stops(params), costs, window, sizing, conditions)
 

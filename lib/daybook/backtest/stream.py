@@ -53,14 +53,20 @@ def sweep_chunks(
 
     params: parameter sets that every spec runs, taken as they are needed: a generator is never held as a whole.
     Each table is ordered by spec, bars, parameter set, and a simulation's row is the one it has in a single sweep.
-    Raises UsageError for sets below 1, and as `sweep` does.
+    Raises UsageError at the first table when there is no parameter set (a generator gives its sets to one sweep alone)
+    or for sets below 1, and as `sweep` does.
     """
     if sets < 1:
         raise UsageError(f"sweep_chunks: sets is {sets}, allowed is 1 or more.")
     strategies, remaining = strategies_of(specs), iter(params)
-    while chunk := list(islice(remaining, sets)):
+    chunk = list(islice(remaining, sets))
+    if not chunk:
+        raise UsageError("params: there is no parameter set. Give at least one; {} stands for the defaults. A generator "
+                         "that another sweep went through is spent: make a new one for each.")
+    while chunk:
         yield sweep(strategies, inputs.bars, chunk, inputs.costs, inputs.window, jobs, sizing=inputs.sizing,
                     conditions=inputs.conditions)
+        chunk = list(islice(remaining, sets))
 
 
 def sweep_best(
@@ -82,11 +88,10 @@ def sweep_best(
     if by not in figures or keep < 1:
         raise UsageError(f"sweep_best: by is {by!r} and keep is {keep}; allowed are {', '.join(figures)} and 1 or "
                          "more.")
-    best, simulations = None, 0
+    best: list[pd.DataFrame] = []
+    simulations = 0
     for table in sweep_chunks(specs, inputs, params, jobs):
         simulations += len(table)
-        rivals = table if best is None else pd.concat([best, table], ignore_index=True)
-        best = rivals.dropna(subset=[by]).sort_values(by, ascending=False, kind="stable").head(keep)
-    if best is None:
-        raise UsageError("sweep_best: there is no parameter set. Give at least one; {} stands for the defaults.")
-    return Best(best.reset_index(drop=True), simulations)
+        rivals = pd.concat([*best, table], ignore_index=True)
+        best = [rivals.dropna(subset=[by]).sort_values(by, ascending=False, kind="stable").head(keep)]
+    return Best(best[0].reset_index(drop=True), simulations)

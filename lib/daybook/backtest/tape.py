@@ -12,13 +12,13 @@ from daybook.backtest.kernel import Tape, Terms, block_ranges
 from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.story_kernel import Detail, RuleSet, StoryTape
 from daybook.core.arrays import Floats, Ints
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, UsageError
 from daybook.core.time import Window, bars_per_year, utc_text
 from daybook.execution import Costs
 from daybook.market.bars import Bars
 from daybook.strategy import Stops
 
-__all__ = ["NOTIONAL", "PriceError", "Sizing", "WindowError", "WindowTape", "window_tape"]
+__all__ = ["NOTIONAL", "PriceError", "Sizing", "WindowError", "WindowTape", "require_one_market", "window_tape"]
 
 
 class WindowError(DataError):
@@ -82,9 +82,10 @@ def window_tape(
 ) -> WindowTape:
     """Cut the window out of the bars (None = all of them) and price its fills.
 
-    Raises WindowError when the window holds no bar, PriceError when a price in it is not finite and positive,
-    FundingError or DetailError when the conditions do not cover it.
+    Raises UsageError for anything but one market's bars, WindowError when the window holds no bar, PriceError when a
+    price in it is not finite and positive, FundingError or DetailError when the conditions do not cover it.
     """
+    require_one_market(bars)
     start, stop = 0, len(bars)
     if window is not None:
         start, stop = (int(at) for at in np.searchsorted(bars.open_time, [window.start_ms, window.end_ms]))
@@ -99,6 +100,13 @@ def window_tape(
     if not conditions.plain:
         _ = cut.story  # refuses what does not cover the window before anything is simulated
     return cut
+
+
+def require_one_market(bars: Bars) -> None:
+    """Raises UsageError for anything but the bars of one market, which is what a single simulation reads."""
+    if not isinstance(bars, Bars):
+        raise UsageError(f"bars: found a {type(bars).__name__}, needed is one Bars: a single simulation reads one market "
+                         "and one timeframe. Call it once for each of several, or use sweep, which takes them all.")
 
 
 def _no_bars(bars: Bars, window: Window | None) -> str:
