@@ -152,7 +152,7 @@ def test_several_markets_are_refused_where_one_is_simulated() -> None:
     for simulate in (lambda: simulate_bits(bits_of(LE, 0, 0, 0, 0), several),
                      lambda: replay_bits(bits_of(LE, 0, 0, 0, 0), several),
                      lambda: replay(parse_spec(RSI_SPEC), several)):
-        with pytest.raises(UsageError, match="bars: found a list, needed is one Bars.*use sweep"):
+        with pytest.raises(UsageError, match=r"bars: found a list, needed is one Bars.*use sweep"):
             simulate()
 
 

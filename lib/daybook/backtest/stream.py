@@ -61,8 +61,8 @@ def sweep_chunks(
     strategies, remaining = strategies_of(specs), iter(params)
     chunk = list(islice(remaining, sets))
     if not chunk:
-        raise UsageError("params: there is no parameter set. Give at least one; {} stands for the defaults. A generator "
-                         "that another sweep went through is spent: make a new one for each.")
+        raise UsageError("params: there is no parameter set. Give at least one; {} stands for the defaults. A "
+                         "generator that another sweep went through is spent: make a new one for each.")
     while chunk:
         yield sweep(strategies, inputs.bars, chunk, inputs.costs, inputs.window, jobs, sizing=inputs.sizing,
                     conditions=inputs.conditions)

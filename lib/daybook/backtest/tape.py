@@ -105,8 +105,8 @@ def window_tape(
 def require_one_market(bars: Bars) -> None:
     """Raises UsageError for anything but the bars of one market, which is what a single simulation reads."""
     if not isinstance(bars, Bars):
-        raise UsageError(f"bars: found a {type(bars).__name__}, needed is one Bars: a single simulation reads one market "
-                         "and one timeframe. Call it once for each of several, or use sweep, which takes them all.")
+        raise UsageError(f"bars: found a {type(bars).__name__}, needed is one Bars: a single simulation reads one "
+                         "market and one timeframe. Call it once for each, or use sweep, which takes several.")
 
 
 def _no_bars(bars: Bars, window: Window | None) -> str:
