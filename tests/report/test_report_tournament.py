@@ -50,9 +50,12 @@ def test_a_reading_shows_value_sample_and_what_it_says() -> None:
 def test_null_contests_show_what_chance_would_allow_and_how_to_read_it() -> None:
     row = NullContest(who="pool and candidates", places=20, nulls=46, others=23, reached=2, expected=13.3, chance=3e-10,
                       best_null_rank=11, meaning="fewer than chance allows")
-    html = tables.null_contests([row]).markup
+    older = tables.null_contests([row]).markup
+    html = tables.null_contests([row.model_copy(update={"chance_above": 0.012})]).markup
     for said in ("46", "13.3", "&lt; 0.001", "How to read", "fewer than chance allows"):
-        assert said in html
+        assert said in html and said in older
+    assert "so many" in html and "0.012" in html
+    assert "start behind" in html, "what was re-tuned was picked for a low score"
     alone = row.model_copy(update={"nulls": 0, "reached": 0, "expected": None, "chance": None, "best_null_rank": None})
     assert "—" in tables.null_contests([alone]).markup
 

@@ -17,6 +17,8 @@ from daybook.rank.score import ScoreResult
 NULL_PREFIX = "null-"
 """How the identity of a null contestant begins."""
 NULL_ORIGIN = "null"
+TUNED_ORIGIN = "tuning"
+"""Origin of a candidate that is a member of the pool with other parameters."""
 CAPACITY: Mapping[str, int] = {"strategy": 20, "model": 5, "ensemble": 3}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,9 +23,9 @@ class Contest(BaseModel):
     """The outcome for the first `places` of a ranking.
 
     nulls, others: entrants. reached: nulls with a score among the first `places`. expected: how many would be there if
-    the others knew nothing either, places x share of nulls. chance: probability of at most `reached` of them in that
-    case, where every order is equally likely. best_null_rank: 1 is first, None where no null has a score.
-    expected and chance are None, with the reason, where one side is empty.
+    the others knew nothing either, places x share of nulls. chance, chance_above: probability of at most and of at
+    least `reached` of them in that case, where every order is equally likely. best_null_rank: 1 is first, None where no
+    null has a score. expected, chance and chance_above are None, with the reason, where one side is empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -36,6 +36,7 @@ class Contest(BaseModel):
     reached: int = Field(ge=0)
     expected: float | None
     chance: float | None
+    chance_above: float | None
     best_null_rank: int | None
     reason: str | None = None
 
@@ -59,11 +60,22 @@ def contest(contestants: Sequence[Contestant], places: int) -> Contest:
     return Contest(
         places=places, nulls=nulls, others=others, reached=reached, best_null_rank=min(ranks, default=None),
         expected=None if reason else places * nulls / len(order),
-        chance=None if reason else at_most(reached, places, nulls, len(order)), reason=reason,
+        chance=None if reason else at_most(reached, places, nulls, len(order)),
+        chance_above=None if reason else at_least(reached, places, nulls, len(order)), reason=reason,
     )
 
 
 def at_most(found: int, drawn: int, marked: int, total: int) -> float:
     """Probability of at most `found` marked among `drawn` of `total`, drawn without replacement (hypergeometric)."""
-    ways = sum(math.comb(marked, k) * math.comb(total - marked, drawn - k) for k in range(found + 1) if k <= drawn)
+    return _share(range(found + 1), drawn, marked, total)
+
+
+def at_least(found: int, drawn: int, marked: int, total: int) -> float:
+    """Probability of at least `found` marked among `drawn` of `total`, drawn without replacement (hypergeometric)."""
+    return _share(range(found, drawn + 1), drawn, marked, total)
+
+
+def _share(numbers: Iterable[int], drawn: int, marked: int, total: int) -> float:
+    """Share of all draws that hold one of these numbers of marked."""
+    ways = sum(math.comb(marked, k) * math.comb(total - marked, drawn - k) for k in numbers if k <= drawn)
     return ways / math.comb(total, drawn)

@@ -21,8 +21,8 @@ class Reading(Section):
 class NullContest(Section):
     """How many contestants that know nothing reached the first places, beside what chance would allow.
 
-    others: those that compete with the nulls. expected: nulls among the first places if nobody knew anything. chance:
-    probability of at most `reached` of them in that case.
+    others: those that compete with the nulls. expected: nulls among the first places if nobody knew anything. chance,
+    chance_above: probability of at most and of at least `reached` of them in that case.
     """
 
     who: str
@@ -32,6 +32,7 @@ class NullContest(Section):
     reached: int
     expected: Number = None
     chance: Number = None
+    chance_above: Number = None
     best_null_rank: Count = None
     meaning: str
 

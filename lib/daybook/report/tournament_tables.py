@@ -39,15 +39,19 @@ def null_contests(rows: Sequence[NullContest], *, caption: str = "Contestants th
     note = ("Each strategy is copied twice, with entries at random and with its signals moved in time; the copies "
             "trade as often and as long, are scored and ranked by the same rules, and never enter a pool. How to read: "
             "the fewer of them are among the first, the more the ranking is worth; as many as chance means it is worth "
-            "nothing. The pool was chosen on most of these hours and starts ahead; the candidates do not.")
+            "nothing, and more that it picks the wrong ones. The pool was chosen on most of these hours and starts "
+            "ahead. Members of it that were re-tuned were picked for a low score on this very window and start behind: "
+            "they are not among the new designs, which start level.")
     head = (*words("ranked together"), Column("first", "places"), Column("real", "n"), Column("know nothing", "n"),
             Column("of these", "among the first"), Column("by chance", "expected"),
-            Column("so few", "probability", help="if nobody knew anything"), Column("best", "rank"),
+            Column("so few", "probability", help="if nobody knew anything"),
+            Column("so many", "probability", help="if nobody knew anything"), Column("best", "rank"),
             prose("what it says"))
     body = [[Cell(row.who), Cell(formats.count(row.places)), Cell(formats.count(row.others)),
              Cell(formats.count(row.nulls)), Cell(formats.count(row.reached)),
              figure(row.expected, formats.number(row.expected, 1), row.meaning),
              figure(row.chance, formats.figure(row.chance, "probability"), row.meaning),
+             figure(row.chance_above, formats.figure(row.chance_above, "probability"), row.meaning),
              figure(row.best_null_rank, formats.count(row.best_null_rank), "none of them has a score"),
              text(row.meaning)] for row in rows]
     return Grid(caption, head, body, note, "nobody competed").html()

@@ -10,6 +10,7 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.null_contestants import NullContestant, null_contestants
 from daybook.pipeline.screening import Screened
 from daybook.rank import Contest, Contestant, PoolMember, ScoreResult, contest
+from daybook.rank.pool import TUNED_ORIGIN
 from daybook.report import NullContest
 from daybook.strategy import parse_spec
 
@@ -26,17 +27,23 @@ def todays_nulls(day: Day, members: Sequence[tuple[PoolMember, Screened]]) -> li
 def null_contests(
     day: Day, members: Sequence[tuple[PoolMember, Screened]], nulls: Sequence[NullContestant]
 ) -> tuple[NullContest, ...]:
-    """The whole tournament for the places of the pool, and the candidates of today among nulls of their own."""
+    """The whole tournament for the places of the pool, and the new designs of today among nulls of their own.
+
+    Members that were re-tuned compete for places only: they were picked because they scored low on this very window, so
+    that among nulls of their own they would start behind.
+    """
     places = day.state.pools["strategy"].capacity
     own = {member.identity for member, _ in members}
     candidates = [_entrant(member, found.result) for member, found in members]
     incumbents = _incumbents(day, own)
     copies = [Contestant(identity=one.identity, name=one.name, score=one.result.score, null=True) for one in nulls]
-    theirs = [copy for copy, one in zip(copies, nulls, strict=True) if one.of.identity in own]
+    new = {member.identity for member, _ in members if member.origin != TUNED_ORIGIN}
+    theirs = [copy for copy, one in zip(copies, nulls, strict=True) if one.of.identity in new]
     found = [_said("pool and candidates" if incumbents else "candidates; the pool is empty",
                    contest([*incumbents, *candidates, *copies], places))]
-    if incumbents and candidates:
-        found.append(_said("today's candidates alone", contest([*candidates, *theirs], places)))
+    if incumbents and new:
+        designs = [one for one in candidates if one.identity in new]
+        found.append(_said("today's new designs alone", contest([*designs, *theirs], places)))
     return tuple(found)
 
 
@@ -56,17 +63,20 @@ def _incumbents(day: Day, own: set[str]) -> list[Contestant]:
 def _said(who: str, found: Contest) -> NullContest:
     return NullContest(
         who=who, places=found.places, nulls=found.nulls, others=found.others, reached=found.reached,
-        expected=found.expected, chance=found.chance, best_null_rank=found.best_null_rank, meaning=_meaning(found),
+        expected=found.expected, chance=found.chance, chance_above=found.chance_above,
+        best_null_rank=found.best_null_rank, meaning=_meaning(found),
     )
 
 
 def _meaning(found: Contest) -> str:
-    if found.reason is not None or found.chance is None:
+    if found.chance is None or found.chance_above is None:
         return f"Nothing to compare: {found.reason}."
-    reached = f"{found.reached} of {found.nulls} that know nothing"
+    reached = f"{found.reached} of {found.nulls} that know nothing came among the first {found.places}"
     if found.chance <= _RARE:
-        return f"{reached} came among the first {found.places}, fewer than chance allows: the ranking tells them apart."
-    return f"{reached} came among the first {found.places}, as chance would have it: this says nothing for the ranking."
+        return f"{reached}, fewer than chance allows: the ranking tells them apart."
+    if found.chance_above <= _RARE:
+        return f"{reached}, more than chance allows: the real ones rank worse than knowing nothing."
+    return f"{reached}, as chance would have it: this says nothing for the ranking."
 
 
 def null_frame(nulls: Sequence[NullContestant]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, best_by_strategy, count_trials, screen
 from daybook.pipeline.steps.score import UNDERPERFORMING, pool_strategies
 from daybook.rank import Evidence, TrialLedger
+from daybook.rank.pool import TUNED_ORIGIN
 from daybook.report import Headline, Metric, StrategyRow
 from daybook.strategy import Strategy, parse_spec
 
@@ -127,7 +128,7 @@ def _to_tune(day: Day, members: dict[str, Any]) -> list[dict[str, Any]]:
         weak = value is None or value < UNDERPERFORMING
         if weak and strategy.parameters and not _earns(day.state.evidence[identity]):
             entries.append({
-                "identity": identity, "spec": member.spec, "origin": "tuning", "parents": [identity],
+                "identity": identity, "spec": member.spec, "origin": TUNED_ORIGIN, "parents": [identity],
                 "family": "tuned", "fitness": None, "score": value,
             })
     return entries
