@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from daybook.core.store import Store
 from daybook.core.time import day_start_ms, parse_day
@@ -64,6 +65,7 @@ def day_of(state: PriorState, folder: Path, artefacts: dict[str, Any]) -> Any:
     return SimpleNamespace(
         sealed=SimpleNamespace(day=state.day, run_id=f"{state.day}/01"), state=state, folder=folder,
         settings=SimpleNamespace(replace_margin=2.0), read_json=lambda _step, name: artefacts[name],
+        read_table=lambda *_: pd.DataFrame({"identity": [], "time_ms": [], "block_return": []}),
     )
 
 

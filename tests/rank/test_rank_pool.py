@@ -75,6 +75,47 @@ def test_a_variant_of_the_same_structure_competes_with_that_incumbent_only():
     assert better.archived[0].member.identity == "a"
 
 
+def alike(*pairs: str, correlation: float = 0.999) -> dict[frozenset[str], float]:
+    return {frozenset(pair.split()): correlation for pair in pairs}
+
+
+def test_a_newcomer_that_trades_as_an_incumbent_does_competes_with_it_only():
+    """A clone with one redundant condition less: another structure, equal trades, equal score."""
+    full = pool(member("a", 58.2), member("b", 20.0), member("c", 5.0), capacity=4)
+    free = update_pool(full, [member("n", 58.2)], NEXT)
+    assert names(free) == ["a", "n", "b", "c"], "without the pair it enters"
+    update = update_pool(full, [member("n", 58.2)], NEXT, twins=alike("n a"))
+    assert names(update) == ["a", "b", "c"]
+    assert update.rejected[0].reason == ("it trades as name a does: correlation 1.00; it does not beat that member "
+                                         "(58.2 against 58.2, 2 points ahead are needed)")
+    better = update_pool(full, [member("n", 60.2)], NEXT, twins=alike("a n"))
+    assert names(better) == ["n", "b", "c"]
+    assert "replaced by name n, which trades as it does" in better.archived[0].reason
+    assert better.changes[0].reason.startswith("entered at rank 1: it trades as name a does: correlation 1.00; it beat")
+
+
+def test_a_newcomer_that_trades_as_several_do_must_beat_the_best_and_replaces_all():
+    full = pool(member("a", 60.0), member("b", 50.0), member("c", 40.0, "s1"))
+    lost = update_pool(full, [member("n", 61.0, "s1")], NEXT, twins=alike("n a", "n b"))
+    assert names(lost) == ["a", "b", "c"]
+    won = update_pool(full, [member("n", 62.0, "s1"), member("m", 1.0)], NEXT, twins=alike("n a", "n b"))
+    assert names(won) == ["n", "m"]
+    assert [one.member.identity for one in won.archived] == ["a", "b", "c"]
+
+
+def test_of_newcomers_that_trade_alike_only_the_better_enters_and_a_tie_goes_by_identity():
+    update = update_pool(empty_pool(DAY, "strategy", 5), [member("b", 70.0), member("a", 70.0), member("c", 80.0)], DAY,
+                         twins=alike("a b"))
+    assert names(update) == ["c", "a"]
+    assert update.rejected[0].reason == "it trades as name a does: correlation 1.00 (score 70.0)"
+
+
+def test_a_newcomer_without_a_score_never_displaces_what_it_trades_as():
+    update = update_pool(pool(member("a")), [member("n")], NEXT, twins=alike("a n"))
+    assert names(update) == ["a"]
+    assert update.rejected[0].reason.startswith("it trades as name a does: correlation 1.00; its score is undefined")
+
+
 def test_one_structure_and_one_identity_only_once_among_newcomers():
     update = update_pool(
         empty_pool(DAY, "strategy", 5), [member("a", 50.0, "s1"), member("b", 70.0, "s1"), member("b", 70.0, "s1")], DAY
@@ -170,6 +211,23 @@ def test_update_is_bounded_complete_and_independent_of_input_order(contest, rand
     assert fates == sorted([one.identity for one in [*previous.members, *fresh]])
     assert all(line.reason for line in (*update.archived, *update.rejected))
     assert len(update.pool.members) >= len(previous.members)
+
+
+@settings(max_examples=120, deadline=None)
+@given(contests(), st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=12),
+       st.randoms(use_true_random=False))
+def test_nobody_enters_beside_one_that_trades_alike(contest, numbers, random):
+    previous, fresh = contest
+    known = sorted({one.identity for one in (*previous.members, *fresh)})
+    twins = alike(*(f"{known[a % len(known)]} {known[b % len(known)]}" for a, b in numbers
+                    if known and a % len(known) != b % len(known)))
+    update = update_pool(previous, fresh, NEXT, twins=twins)
+    for one in update.entered:
+        assert not any(frozenset((one, other)) in twins for other in names(update))
+    assert update_pool(previous, random.sample(fresh, len(fresh)), NEXT, twins=twins) == update
+    fates = sorted([*names(update), *(one.member.identity for one in update.archived),
+                    *(one.identity for one in update.rejected)])
+    assert fates == sorted(one.identity for one in (*previous.members, *fresh))
 
 
 @settings(max_examples=120, deadline=None)

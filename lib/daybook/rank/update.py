@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from daybook.rank.pool import Pool, PoolMember, order_key, ranked_pool, require_kind
+from daybook.rank.twins import Twins
 
 
 class PoolRules(BaseModel):
@@ -69,9 +70,10 @@ class PoolUpdate(BaseModel):
 class _Contest:
     """The places of one pool while newcomers, best first, compete for them."""
 
-    def __init__(self, capacity: int, rules: PoolRules) -> None:
+    def __init__(self, capacity: int, rules: PoolRules, twins: Twins) -> None:
         self.capacity = capacity
         self.rules = rules
+        self.twins = twins
         self.incumbents: list[PoolMember] = []
         self.entered: list[PoolMember] = []
         self.archived: list[Archived] = []
@@ -92,32 +94,48 @@ class _Contest:
 
     def challenge(self, newcomer: PoolMember) -> None:
         """Let one newcomer enter, replace an incumbent, or be rejected. Newcomers must come best first."""
-        twin = _twin(newcomer, [*self.entered, *self.incumbents])
-        if twin is not None and (twin.identity == newcomer.identity or twin in self.entered):
-            what = "it is already in the pool" if twin.identity == newcomer.identity else "it has the same structure"
-            self._reject(newcomer, f"{what} as {twin.name} ({_shown(twin)})")
-        elif twin is not None:
-            self._contend(newcomer, twin, f"the variant of the same structure, {twin.name}")
+        taken = next((one for one in self.entered if self._alike(newcomer, one)), None)
+        same = next((one for one in (*self.entered, *self.incumbents) if one.identity == newcomer.identity), None)
+        rivals = sorted((one for one in self.incumbents if self._alike(newcomer, one)), key=order_key)
+        if same is not None:
+            self._reject(newcomer, f"it is already in the pool as {same.name} ({_shown(same)})")
+        elif taken is not None:
+            self._reject(newcomer, f"{self._alike(newcomer, taken)} ({_shown(taken)})")
+        elif rivals and rivals[0].structure_hash == newcomer.structure_hash:
+            self._contend(newcomer, rivals, f"the variant of the same structure, {rivals[0].name}")
+        elif rivals:
+            self._contend(newcomer, rivals, "that member", f"{self._alike(newcomer, rivals[0])}; ")
         elif len(self.incumbents) + len(self.entered) < self.capacity:
             self._enter(newcomer, f"a place was free ({_shown(newcomer)})")
         elif self.incumbents:
             weakest = max(self.incumbents, key=order_key)
-            self._contend(newcomer, weakest, f"the weakest incumbent, {weakest.name}")
+            self._contend(newcomer, [weakest], f"the weakest incumbent, {weakest.name}")
         else:
             self._reject(newcomer, f"all {self.capacity} places went to better newcomers ({_shown(newcomer)})")
 
-    def _contend(self, newcomer: PoolMember, incumbent: PoolMember, described: str) -> None:
-        margin = self.rules.margin
+    def _alike(self, newcomer: PoolMember, member: PoolMember) -> str:
+        """Why the two can not both be in the pool; nothing when they can."""
+        if member.structure_hash == newcomer.structure_hash:
+            return f"it has the same structure as {member.name}"
+        correlation = self.twins.get(_pair(newcomer, member))
+        return "" if correlation is None else f"it trades as {member.name} does: correlation {correlation:.2f}"
+
+    def _contend(self, newcomer: PoolMember, rivals: Sequence[PoolMember], described: str, why: str = "") -> None:
+        """Let a newcomer take the place of its rivals, best first, if it beats the best of them; described is that."""
+        best, margin = rivals[0], self.rules.margin
         if newcomer.score is None:
-            self._reject(newcomer, f"its score is undefined ({newcomer.score_reason}), and no place is free for it")
-        elif incumbent.score is not None and newcomer.score < incumbent.score + margin:
-            compared = f"{newcomer.score:.1f} against {incumbent.score:.1f}, {margin:g} points ahead are needed"
-            self._reject(newcomer, f"it does not beat {described} ({compared})")
+            undefined = f"its score is undefined ({newcomer.score_reason}), and no place is free for it"
+            self._reject(newcomer, f"{why}{undefined}")
+        elif best.score is not None and newcomer.score < best.score + margin:
+            compared = f"{newcomer.score:.1f} against {best.score:.1f}, {margin:g} points ahead are needed"
+            self._reject(newcomer, f"{why}it does not beat {described} ({compared})")
         else:
-            self.incumbents.remove(incumbent)
-            reason = f"replaced by {newcomer.name} ({_shown(newcomer)} against {_shown(incumbent)})"
-            self.archived.append(Archived(member=incumbent, reason=reason))
-            self._enter(newcomer, f"it beat {described} ({_shown(newcomer)} against {_shown(incumbent)})")
+            for rival in rivals:
+                self.incumbents.remove(rival)
+                alike = ", which trades as it does" if _pair(newcomer, rival) in self.twins else ""
+                reason = f"replaced by {newcomer.name}{alike} ({_shown(newcomer)} against {_shown(rival)})"
+                self.archived.append(Archived(member=rival, reason=reason))
+            self._enter(newcomer, f"{why}it beat {described} ({_shown(newcomer)} against {_shown(best)})")
 
     def _enter(self, newcomer: PoolMember, reason: str) -> None:
         self.entered.append(newcomer)
@@ -131,19 +149,20 @@ class _Contest:
 
 def update_pool(
     previous: Pool, candidates: Sequence[PoolMember], day: str, *, capacity: int | None = None,
-    rules: PoolRules | None = None,
+    rules: PoolRules | None = None, twins: Twins | None = None,
 ) -> PoolUpdate:
     """The pool of `day` from yesterday's pool, already re-scored (Pool.rescored), and today's candidates.
 
     Free places go to the best candidates. Once the pool is full a candidate must beat the weakest incumbent by
-    rules.margin. A candidate that shares an incumbent's structure competes with that incumbent only. Undefined scores
-    rank last, enter only free places, yield to any defined score, and leave after rules.undefined_days. Ties are broken
-    by identity, so that the result does not depend on the order of candidates. capacity: previous.capacity if None.
-    Raises UsageError when a candidate is of another kind.
+    rules.margin. A candidate that shares an incumbent's structure, or trades as it does (twins, from trading_twins),
+    competes with that incumbent only; with several it must beat the best of them, and takes the place of all. Of alike
+    candidates only the best enters. Undefined scores rank last, enter only free places, yield to any defined score, and
+    leave after rules.undefined_days. Ties are broken by identity, so that the result does not depend on the order of
+    candidates. capacity: previous.capacity if None. Raises UsageError when a candidate is of another kind.
     """
     require_kind(previous.kind, candidates)
     places = capacity or previous.capacity
-    contest = _Contest(places, rules or PoolRules())
+    contest = _Contest(places, rules or PoolRules(), twins or {})
     contest.seat(previous.members)
     for newcomer in sorted(candidates, key=order_key):
         contest.challenge(newcomer)
@@ -183,11 +202,8 @@ def _changes(pool: Pool, contest: _Contest) -> tuple[Change, ...]:
     return tuple(lines)
 
 
-def _twin(newcomer: PoolMember, members: Sequence[PoolMember]) -> PoolMember | None:
-    """The member with the same identity, else the one with the same structure."""
-    same = [member for member in members if member.identity == newcomer.identity]
-    like = [member for member in members if member.structure_hash == newcomer.structure_hash]
-    return next(iter([*same, *like]), None)
+def _pair(one: PoolMember, other: PoolMember) -> frozenset[str]:
+    return frozenset((one.identity, other.identity))
 
 
 def _points(score: float | None) -> str:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from daybook.pipeline.canaries import read_canaries
 from daybook.pipeline.day import Day
 from daybook.pipeline.manifest import STEPS
@@ -30,6 +33,7 @@ from daybook.rank import (
     verdict,
 )
 from daybook.rank.ledger import FILE_NAME, counts
+from daybook.rank.twins import Twins, trading_twins
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,10 @@ def rank_pools(day: Day) -> Ranking:
         identity: EvidenceSummary.of(_judged(record, trials, tested, also)) for identity, record in known.items()
     }
     rules = PoolRules(margin=day.settings.replace_margin)
+    candidates = _candidates(day, "20_backtest", "members")
+    twins = _twins(day)
     updates: dict[Kind, PoolUpdate] = {
-        "strategy": _updated(day, "strategy", _candidates(day, "20_backtest", "members"), results, summaries, rules),
+        "strategy": _updated(day, "strategy", candidates, results, summaries, rules, twins),
         "model": _updated(day, "model", _candidates(day, "30_train", "models"), results, summaries, rules),
         "ensemble": _updated(day, "ensemble", _candidates(day, "30_train", "ensembles"), results, summaries, rules),
     }
@@ -109,9 +115,16 @@ def _candidates(day: Day, step: str, name: str) -> list[PoolMember]:
     return [PoolMember.model_validate(entry) for entry in day.read_json(step, name)]
 
 
+def _twins(day: Day) -> Twins:
+    """Strategies of yesterday's pool and of today that trade alike over the scoring window."""
+    rows = pd.concat([day.read_table(step, "blocks") for step in ("00_score", "20_backtest")], ignore_index=True)
+    wide = rows.pivot_table(index="time_ms", columns="identity", values="block_return", aggfunc="first")
+    return trading_twins({str(identity): wide[identity].to_numpy(dtype=np.float64) for identity in wide.columns})
+
+
 def _updated(
     day: Day, kind: Kind, candidates: Sequence[PoolMember], results: Mapping[str, ScoreResult],
-    summaries: Mapping[str, EvidenceSummary], rules: PoolRules,
+    summaries: Mapping[str, EvidenceSummary], rules: PoolRules, twins: Twins | None = None,
 ) -> PoolUpdate:
     """A recipe that is in the pool already was trained again: the incumbent keeps its birth and takes today's card."""
     before = day.state.pools[kind]
@@ -122,7 +135,7 @@ def _updated(
     ]
     rescored = before.model_copy(update={"members": tuple(renewed)}).rescored(day.sealed.day, results, summaries)
     newcomers = [member for member in candidates if rescored.member(member.identity) is None]
-    return update_pool(rescored, newcomers, day.sealed.day, rules=rules)
+    return update_pool(rescored, newcomers, day.sealed.day, rules=rules, twins=twins)
 
 
 def _trial_counts(day: Day) -> TrialCounts:
