@@ -1,4 +1,4 @@
-"""How 40_rank_report lets a day's candidates compete: who trades as another does."""
+"""How 40_rank_report lets a day's candidates compete: twins by returns, and every candidate accounted for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from daybook.pipeline.steps.rank import Ranking, rank_pools
 from daybook.pipeline.steps.records import rejected_rows
 from daybook.rank import PoolMember, PriorState, ScoreResult
-from daybook.rank.pool import ranked_pool
+from daybook.rank.pool import TUNED_ORIGIN, ranked_pool
 
 DAY = "2026-01-15"
 HELD = {"held": 58.2, "weak": 20.0, "idle": 10.0}
@@ -73,3 +73,20 @@ def test_a_member_without_returns_over_these_hours_is_nobodys_twin(
 ) -> None:
     found = ranked_day(tmp_path, [member("clone", 58.2)], held=held, new={"clone": hours(1)})
     assert found.pool("strategy").member("clone") is not None
+
+
+def test_every_candidate_entered_was_turned_away_or_is_a_member_that_tuning_left_as_it_was(tmp_path: Path) -> None:
+    candidates = [
+        member("fresh", 70.0), member("clone", 58.2), member("weak", 20.0, TUNED_ORIGIN), member("idle", 10.0),
+        member("moved", 19.0, TUNED_ORIGIN, structure="s-weak"),
+    ]
+    returns = {one.identity: hours(seed) for seed, one in enumerate(candidates, start=10)}
+    held = {"held": returns["clone"], "weak": returns["weak"], "idle": returns["idle"]}
+    found = ranked_day(tmp_path, candidates, held=held, new=returns)
+    rows = {row.identity: row.reason for row in rejected_rows(found)}
+    entered = found.updates["strategy"].entered
+    assert entered == ("fresh",)
+    assert sorted([*entered, *rows]) == sorted(one.identity for one in candidates)
+    assert rows["weak"].startswith("re-tuned, unchanged: ")
+    assert rows["idle"].startswith("tuned, it is a member that the pool held already")
+    assert list(rows) == ["clone", "moved", "weak", "idle"], "turned away first, best first"

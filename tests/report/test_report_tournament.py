@@ -107,6 +107,14 @@ def test_a_first_day_says_that_no_record_has_begun() -> None:
     assert "none of 3 members has a day after its birth yet" in tables.forward([unborn()] * 3).markup
 
 
+def test_candidates_that_did_not_enter_are_listed_to_the_last_and_the_table_says_so() -> None:
+    rows = [RejectedRow(pool="strategies", identity=name, name=name, score=3.0, reason=reason)
+            for name, reason in (("a", "it does not beat the weakest"), ("b", "re-tuned, unchanged: no better ones"))]
+    html = tables.rejected(rows).markup
+    for said in ("did not enter", "either entered the pool or is listed here", "re-tuned, unchanged"):
+        assert said in html
+
+
 @pytest.mark.parametrize("bad", HOSTILE)
 def test_hostile_names_stay_text(bad: str) -> None:
     row = RejectedRow(pool="strategies", identity=bad, name=bad, score=1.0, reason=bad)

@@ -115,7 +115,7 @@ class ForwardRow(Row):
 
 
 class RejectedRow(Section):
-    """A newcomer that did not enter a pool, and why."""
+    """A candidate that did not enter a pool, and why; it may be a member that re-tuning left as it was."""
 
     pool: PoolName
     identity: str

@@ -187,10 +187,11 @@ def _p_value(row: ForwardRow) -> Cell:
     return figure(row.p_value, formats.significant(row.p_value), row.reasons.get("p_value"), tone=tone)
 
 
-def rejected(rows: Sequence[RejectedRow], *, caption: str = "Turned away today") -> Html:
-    """Candidates that did not enter a pool, and why."""
+def rejected(rows: Sequence[RejectedRow], *, caption: str = "Candidates that did not enter") -> Html:
+    """Candidates that did not enter a pool, and why; members that re-tuning left as they were say so."""
     head = (*words("pool", "candidate", "identity"), Column("score", "0–100"), prose("why"))
     body = [[Cell(row.pool), named(row.name, row.identity), short_identity(row.identity), score(row.score, row.reason),
              text(row.reason)] for row in rows]
-    return Grid(caption, head, body, missing="every candidate entered, or there was none",
+    note = "Every strategy that was tested today either entered the pool or is listed here." if rows else ""
+    return Grid(caption, head, body, note, missing="every candidate entered, or there was none",
                 folded=len(rows) > _MANY).html()

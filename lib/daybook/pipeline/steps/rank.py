@@ -42,7 +42,8 @@ class Ranking:
 
     updates: kind -> what happened to that pool. results: identity -> today's score. evidence: forward records of all
     members, new ones empty. trials: today's, ever, by kind. tests, earlier: forward tests made today and before. also:
-    gates of the day that stand beside those of a record, none unless a canary failed.
+    gates of the day that stand beside those of a record, none unless a canary failed. unchanged: candidates that are
+    members of yesterday's pool, because re-tuning them ended at the parameters they had.
     """
 
     updates: dict[Kind, PoolUpdate]
@@ -52,6 +53,7 @@ class Ranking:
     tests: tuple[ForwardTest, ...] = ()
     earlier: tuple[ForwardTest, ...] = ()
     also: tuple[GateResult, ...] = ()
+    unchanged: tuple[PoolMember, ...] = ()
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -93,7 +95,8 @@ def rank_pools(day: Day) -> Ranking:
         or Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms)
         for member in members
     }
-    return Ranking(updates, results, evidence, trials, tests, day.state.tests, also)
+    unchanged = tuple(one for one in candidates if day.state.pools["strategy"].member(one.identity) is not None)
+    return Ranking(updates, results, evidence, trials, tests, day.state.tests, also, unchanged)
 
 
 def _judged(

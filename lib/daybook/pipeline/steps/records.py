@@ -8,10 +8,14 @@ from daybook.pipeline.day import Day
 from daybook.pipeline.steps.rank import Ranking
 from daybook.rank import FORWARD_DAYS, Evidence, Kind, PoolMember, Verdict
 from daybook.rank.confidence_sequence import confidence_sequence
+from daybook.rank.pool import TUNED_ORIGIN, order_key
 from daybook.report import ForwardRow, RejectedRow
 from daybook.report.tournament import PoolName
 
 POOL_NAMES: Mapping[Kind, PoolName] = {"strategy": "strategies", "model": "models", "ensemble": "ensembles"}
+_UNCHANGED = ("re-tuned, unchanged: no other parameters were better on the design's span, so it competed as the member "
+              "that it already was")
+_KNOWN = "tuned, it is a member that the pool held already and that competed as such"
 
 
 def forward_rows(day: Day, ranking: Ranking) -> tuple[ForwardRow, ...]:
@@ -57,8 +61,14 @@ def refused_rows(day: Day) -> tuple[RejectedRow, ...]:
 
 
 def rejected_rows(ranking: Ranking) -> tuple[RejectedRow, ...]:
-    """Candidates that did not enter, kind by kind, best first."""
-    return tuple(
+    """Candidates that did not enter, kind by kind, best first; then those that re-tuning left as they were."""
+    rejected = tuple(
         RejectedRow(pool=POOL_NAMES[kind], identity=one.identity, name=one.name, score=one.score, reason=one.reason)
         for kind, update in ranking.updates.items() for one in update.rejected
     )
+    unchanged = tuple(
+        RejectedRow(pool=POOL_NAMES[one.kind], identity=one.identity, name=one.name, score=one.score,
+                    reason=_UNCHANGED if one.origin == TUNED_ORIGIN else _KNOWN)
+        for one in sorted(ranking.unchanged, key=order_key)
+    )
+    return rejected + unchanged
