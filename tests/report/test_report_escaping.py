@@ -17,8 +17,11 @@ from daybook.report import (
     Html,
     Metric,
     Notice,
+    NullContest,
     PageFrame,
     PoolChange,
+    Reading,
+    RobustnessRow,
     RunRow,
     charts,
     compare,
@@ -52,14 +55,21 @@ def hostile_views(text: str) -> list[Html]:
     row, model, metric = hostile_row(text), hostile_model(text), Metric(name=text, value=1.0, unit=text, reason=text)
     run = run_info(synthetic=True, label=text, parameters=(Parameter(name=text, value=text, default=text, unit=text),))
     moved = PoolChange(identity=text, name=text, rank=1, score=1.0, reason=text)
-    other = document(strategies=(row,), run=run)
+    contest = NullContest(who=text, places=20, nulls=4, others=2, reached=1, meaning=text)
+    tested = dict.fromkeys(RobustnessRow.figures, 1.0)
+    candidate = RobustnessRow(name=text, identity=text, timeframe=text, trades=9, n_blocks=168, **tested)
+    told = Reading(metric=metric.model_copy(update={"n": 3, "n_unit": text}), meaning=text)
+    other = document(strategies=(row,), models=(model,), run=run, luck=(told,), null_contests=(contest,),
+                     robustness=(candidate,))
+    dearer = other.model_copy(update={"robustness": (candidate.model_copy(update={"sharpe": 2.0}),)})
     return [
         tables.strategies([row]), tables.strategy_cards([row]), tables.gates([row]), tables.models([model]),
         tables.ensembles([model.model_copy(update={"members": {text: 1.0}})]), tables.parameters(run),
         tables.changes(Changes(since=text, entered=(moved,), left=(moved,), moved=(moved,))),
         tables.warnings([Notice(where=text, message=text)]), tables.focus([Focus(question=text, area=text)]),
         tables.frame(pd.DataFrame({text: [text]}), caption=text, note=text, style=FrameStyle(units={text: text})),
-        verdict(text, [metric], run=run), compare(document(), other).html()]
+        verdict(text, [metric], run=run), compare(document(), other).html(),
+        compare(other, dearer).html()]
 
 
 def hostile_charts(text: str) -> list[Chart]:

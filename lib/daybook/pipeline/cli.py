@@ -110,7 +110,7 @@ def runs_show(run: Annotated[str, typer.Argument(help="YYYY-MM-DD or YYYY-MM-DD/
 def runs_compare(first: Annotated[str, typer.Argument(help="YYYY-MM-DD/NN")],
                  second: Annotated[str, typer.Argument(help="YYYY-MM-DD/NN")], runs: Runs = None,
                  config: Config = None, as_json: AsJson = False) -> None:
-    """What differs between two runs: parameters, data, pools, scores."""
+    """What differs between two runs: parameters, data, luck, nulls, candidates' costs, pools, scores."""
     from daybook.report import compare, read_report
 
     folders = RunFolders(_settings(config, runs=runs).runs)

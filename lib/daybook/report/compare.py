@@ -1,18 +1,23 @@
-"""What differs between two reports: parameters, inputs, pool members, scores, models and trials."""
+"""What differs between two reports: parameters, inputs, luck, nulls, candidates' costs, pool members, figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from statistics import median
 
-from daybook.report import formats
+from daybook.report.compare_views import comparison_html, comparison_text
 from daybook.report.document import ReportDocument
-from daybook.report.grid import Cell, Column, Grid, counts, figure, prose, stacked, text, words
-from daybook.report.sections import Count, ModelRow, Number, Section, StrategyRow
+from daybook.report.sections import Count, ModelRow, Number, Row, Section, StrategyRow
+from daybook.report.tournament import NullContest, Reading, RobustnessRow
 from daybook.report.views import Html
 
-_SINGULAR = {"strategies": "strategy", "models": "model", "ensembles": "ensemble"}
 Scalar = bool | int | float | str | None
+_CANDIDATES = {"sharpe": "as it is", "sharpe_double_costs": "costs × 2", "sharpe_p50": "costs p50",
+               "sharpe_p90": "costs p90", "sharpe_bar_later": "a bar later", "sharpe_without": "worst without"}
+_POOL = {"score": ("score", "score"), "psr": ("PSR", ""), "sharpe": ("Sharpe", "annualised"),
+         "total_return": ("return", "fraction"), "max_drawdown": ("drawdown", "fraction"),
+         "turnover": ("turnover", "× capital")}
+"""Fields of a row -> what the report's tables call them (and their unit)."""
 
 
 class ParameterChange(Section):
@@ -37,7 +42,10 @@ class MemberChange(Section):
 
     @property
     def kind(self) -> str:
-        """entered (only in B), left (only in A), moved (another rank), rescored (another score) or same."""
+        """entered (only in B), left (only in A), moved (another rank), rescored (another score) or same.
+
+        Of two runs of one day neither came first: what is only in one of them did not enter or leave a pool.
+        """
         if self.rank_a is None:
             return "entered"
         if self.rank_b is None:
@@ -48,7 +56,7 @@ class MemberChange(Section):
 
 
 class FigureChange(Section):
-    """A figure that differs; null where a run does not define it."""
+    """A figure that differs; null where a run does not define it. name: as in the report, `formats` has the words."""
 
     where: str
     name: str
@@ -57,8 +65,58 @@ class FigureChange(Section):
     b: Number = None
 
 
+class MedianChange(Section):
+    """The median of a figure over today's candidates or over a pool, each run with its own members.
+
+    n_a, n_b: members for which the figure is defined.
+    """
+
+    where: str
+    name: str
+    unit: str = ""
+    a: Number = None
+    b: Number = None
+    n_a: int
+    n_b: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs differ here."""
+        return (self.a, self.n_a) != (self.b, self.n_b)
+
+
+class ReadingChange(Section):
+    """A reading about luck in both reports, null where one does not have it."""
+
+    name: str
+    a: Reading | None = None
+    b: Reading | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs differ here."""
+        return self.a != self.b
+
+
+class NullContestChange(Section):
+    """A contest with null contestants in both reports, null where one does not have it."""
+
+    who: str
+    a: NullContest | None = None
+    b: NullContest | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs differ here."""
+        return self.a != self.b
+
+
 class Comparison(Section):
-    """Run B against run A; every list holds differences only."""
+    """Run B against run A.
+
+    parameters, members, figures and candidates hold differences only; luck, null_contests and medians stand side by
+    side, equal ones included. candidates: figures of those that both runs had.
+    """
 
     a: str
     b: str
@@ -70,28 +128,26 @@ class Comparison(Section):
     parameters: tuple[ParameterChange, ...] = ()
     members: tuple[MemberChange, ...] = ()
     figures: tuple[FigureChange, ...] = ()
+    luck: tuple[ReadingChange, ...] = ()
+    null_contests: tuple[NullContestChange, ...] = ()
+    medians: tuple[MedianChange, ...] = ()
+    candidates: tuple[FigureChange, ...] = ()
 
     @property
     def identical(self) -> bool:
         """Whether nothing a reader sees differs."""
-        return not (self.parameters or self.members or self.figures) and self.same_data
+        listed = self.parameters or self.members or self.figures or self.candidates
+        beside: tuple[ReadingChange | NullContestChange | MedianChange, ...] = (
+            *self.luck, *self.null_contests, *self.medians)
+        return self.same_data and not listed and not any(row.differs for row in beside)
 
     def text(self) -> str:
         """The comparison for a terminal."""
-        lines = [f"{self.b} against {self.a}", f"  {_inputs(self)}"]
-        lines += [f"  parameter {p.name}: {_plain(p.a)} -> {_plain(p.b)} {p.unit}".rstrip() for p in self.parameters]
-        lines += [f"  {m.kind:9} {_SINGULAR[m.pool]} {m.name}: "
-                  f"rank {formats.count(m.rank_a)} -> {formats.count(m.rank_b)}, "
-                  f"score {formats.number(m.score_a, 1)} -> {formats.number(m.score_b, 1)}" for m in self.members]
-        lines += [f"  {f.where} {f.name}: {formats.figure(f.a, f.unit)} -> {formats.figure(f.b, f.unit)} "
-                  f"{formats.unit_text(f.unit)}".rstrip() for f in self.figures]
-        if self.identical:
-            lines.append("  the reports show the same")
-        return "\n".join(lines)
+        return comparison_text(self)
 
     def html(self) -> Html:
         """The comparison as tables."""
-        return stacked(*_tables(self))
+        return comparison_html(self)
 
 
 def compare(a: ReportDocument, b: ReportDocument) -> Comparison:
@@ -102,7 +158,8 @@ def compare(a: ReportDocument, b: ReportDocument) -> Comparison:
         same_seed=a.run.seed == b.run.seed, parameters=tuple(_parameters(a, b)),
         members=tuple(change for pool in ("strategies", "models", "ensembles")
                       for change in _members(pool, getattr(a, pool), getattr(b, pool))),
-        figures=tuple(_figures(a, b)))
+        figures=tuple(_figures(a, b)), luck=tuple(_luck(a, b)), null_contests=tuple(_null_contests(a, b)),
+        medians=tuple(_medians(a, b)), candidates=tuple(_candidates(a, b)))
 
 
 def _parameters(a: ReportDocument, b: ReportDocument) -> list[ParameterChange]:
@@ -155,37 +212,37 @@ def _flat(document: ReportDocument) -> Mapping[tuple[str, str, str], float | Non
     return flat
 
 
-def _inputs(comparison: Comparison) -> str:
-    named = (("day", comparison.same_day), ("data", comparison.same_data), ("code", comparison.same_code),
-             ("settings", comparison.same_settings), ("seed", comparison.same_seed))
-    return ", ".join(f"{'same' if same else 'other'} {name}" for name, same in named)
+def _luck(a: ReportDocument, b: ReportDocument) -> list[ReadingChange]:
+    before, after = ({row.metric.name: row for row in document.luck} for document in (a, b))
+    return [ReadingChange(name=name, a=before.get(name), b=after.get(name))
+            for name in dict.fromkeys([*before, *after])]
 
 
-def _plain(value: Scalar) -> str:
-    return formats.MISSING if value is None else str(value)
+def _null_contests(a: ReportDocument, b: ReportDocument) -> list[NullContestChange]:
+    before, after = ({row.who: row for row in document.null_contests} for document in (a, b))
+    return [NullContestChange(who=who, a=before.get(who), b=after.get(who))
+            for who in dict.fromkeys([*before, *after])]
 
 
-def _gain(a: Any, b: Any) -> Cell:
-    return figure(None if a is None or b is None else b - a, "" if a is None or b is None else formats.signed(b - a),
-                  "not in both runs")
+def _medians(a: ReportDocument, b: ReportDocument) -> list[MedianChange]:
+    # A search evolves anew in each run, so the members may all be others; what is typical of them still compares.
+    found = [_median("candidates", label, "annualised", field, a.robustness, b.robustness)
+             for field, label in _CANDIDATES.items()]
+    found += [_median("strategy pool", label, unit, field, a.strategies, b.strategies)
+              for field, (label, unit) in _POOL.items()]
+    return [row for row in found if row.n_a or row.n_b]
 
 
-def _tables(comparison: Comparison) -> list[Html]:
-    parameters = [[Cell(p.name, code=True), text(p.a), text(p.b), Cell(p.unit, tone="muted")]
-                  for p in comparison.parameters]
-    members = [[Cell(m.kind), Cell(m.pool), Cell(m.name, title=m.identity), Cell(formats.count(m.rank_a)),
-                Cell(formats.count(m.rank_b)), Cell(formats.number(m.score_a, 1)), Cell(formats.number(m.score_b, 1)),
-                _gain(m.score_a, m.score_b)] for m in comparison.members]
-    figures = [[Cell(f.where), Cell(f.name), Cell(formats.figure(f.a, f.unit)), Cell(formats.figure(f.b, f.unit)),
-                Cell(formats.unit_text(f.unit), tone="muted")] for f in comparison.figures]
-    head = (*words("", "pool", "member"), *counts("rank A", "rank B"), Column("score A", "0–100"),
-            Column("score B", "0–100"), Column("change", "points"))
-    title = f"{comparison.b} (B) against {comparison.a} (A)"
-    return [
-        Grid(title, (prose("inputs"),), [[Cell(_inputs(comparison))]]).html(),
-        Grid("Parameters", (*words("parameter"), *counts("A", "B"), *words("unit")), parameters,
-             missing="every parameter is the same").html(),
-        Grid("Pool members", head, members, missing="the pools are the same").html(),
-        Grid("Figures", (*words("where", "figure"), *counts("A", "B"), *words("unit")), figures,
-             missing="every figure is the same").html(),
-    ]
+def _median(where: str, label: str, unit: str, field: str, a: Sequence[Row], b: Sequence[Row]) -> MedianChange:
+    old, new = ([value for row in rows if (value := getattr(row, field)) is not None] for rows in (a, b))
+    return MedianChange(where=where, name=label, unit=unit, a=median(old) if old else None,
+                        b=median(new) if new else None, n_a=len(old), n_b=len(new))
+
+
+def _candidates(a: ReportDocument, b: ReportDocument) -> list[FigureChange]:
+    before, after = ({(row.identity, row.timeframe): row for row in document.robustness} for document in (a, b))
+    pairs: list[tuple[RobustnessRow, RobustnessRow]] = [(row, after[key]) for key, row in before.items()
+                                                        if key in after]
+    return [FigureChange(where=f"{old.name} {old.timeframe}", name=label, unit="annualised", a=getattr(old, field),
+                         b=getattr(new, field))
+            for old, new in pairs for field, label in _CANDIDATES.items() if getattr(old, field) != getattr(new, field)]
