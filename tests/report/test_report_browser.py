@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from fabricated_report import bundle, code, document, markdown, run_info, save_notebook
 from hostile import HOSTILE
 from test_report_charts import CHARTS
 from test_report_escaping import hostile_charts, hostile_views
 
-from daybook.report import RunFrame, install_assets, render_run, tables, verdict
+from daybook.report import RunFrame, charts, install_assets, render_run, tables, verdict
 from daybook.report.assets import page_policy
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,10 +44,10 @@ class Visit:
         return self.dom.count('<figure class="chart'), self.dom.count('<figure class="chart drawn"')
 
 
-def visit(path: Path, profile: Path) -> Visit:
-    """Open a file in a fresh browser profile and wait until its scripts are idle."""
+def visit(path: Path, profile: Path, *more: str) -> Visit:
+    """Open a file in a fresh browser profile and wait until its scripts are idle. more: flags, the later ones win."""
     assert CHROMIUM is not None
-    done = subprocess.run([CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
+    done = subprocess.run([CHROMIUM, *FLAGS, *more, f"--user-data-dir={profile}", "--dump-dom", path.as_uri()],
                           capture_output=True, text=True, timeout=120, check=True)
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Content Security Policy" in line]
     return Visit(done.stdout, "\n".join(console))
@@ -83,6 +84,23 @@ def test_every_chart_is_drawn_from_disk_without_a_policy_violation(tmp_path: Pat
     assert seen.dom.count('class="main-svg"') >= len(CHARTS)
     assert f'data-charts="{len(CHARTS)}"' in seen.dom
     assert seen.console == ""
+
+
+def test_panels_go_below_one_another_where_the_page_is_narrow(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    folder = runs / "2023-06-16/01"
+    table = pd.DataFrame({"model": list("abcde"), "metric": "auc", "value": 0.6, "baseline": 0.5, "n": 9})
+    save_notebook(folder / "40_rank_report.ipynb", code("m", bundle(charts.model_scorecards(table))))
+    render_run(folder, RunFrame(run_info()), install_assets(runs))
+    places = {}
+    for width in (1400, 500):
+        seen = visit(folder / "report.html", tmp_path / f"profile-{width}", f"--window-size={width},1000")
+        assert seen.charts() == (1, 1)
+        grounds = re.findall(r'<rect class="bg" x="([\d.]+)" y="([\d.]+)" width="[\d.]+" height="[\d.]+" style="fill',
+                             seen.dom)
+        places[width] = {(round(float(x)), round(float(y))) for x, y in grounds}
+    assert [len({place[axis] for place in places[1400]}) for axis in (0, 1)] == [5, 1]
+    assert [len({place[axis] for place in places[500]}) for axis in (0, 1)] == [1, 5]
 
 
 def test_page_without_its_shared_script_still_reads_and_says_what_is_missing(tmp_path: Path) -> None:

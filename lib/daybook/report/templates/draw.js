@@ -18,9 +18,18 @@
     delete chart.layout.width;
     return chart;
   }
+  function stacked(chart, width) {
+    // Panels side by side need about 120 px each; on a phone they go below one another at their own height.
+    var grid = chart.layout.grid, margin = chart.layout.margin;
+    if (!grid || grid.columns < 2 || width >= 120 * grid.columns) { return chart; }
+    var panels = grid.rows * grid.columns, around = margin.t + margin.b;
+    chart.layout.height = around + Math.round((chart.layout.height - around) / grid.rows * panels);
+    chart.layout.grid = Object.assign({}, grid, { rows: panels, columns: 1 });
+    return chart;
+  }
   function draw(host) {
-    var chart = themed(JSON.parse(host.querySelector("script").textContent));
     var target = host.querySelector(".chart-plot");
+    var chart = stacked(themed(JSON.parse(host.querySelector("script").textContent)), target.clientWidth);
     var options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
     return Plotly.newPlot(target, chart.data, chart.layout, options).then(function () {
       host.classList.add("drawn");
