@@ -21,7 +21,7 @@ from daybook.backtest import (
     replay_bits,
     simulate_bits,
 )
-from daybook.backtest.baselines import BASKET, percentile
+from daybook.backtest.baselines import BASKET, held_blocks, percentile
 from daybook.backtest.nulls import Holdings, random_entry_bits
 from daybook.core.arrays import Bytes
 from daybook.core.errors import UsageError
@@ -178,6 +178,8 @@ def test_the_basket_is_the_mean_of_its_markets() -> None:
     singles = [one.total_return for name, one in found.items() if name != BASKET]
     assert found[BASKET].total_return == pytest.approx(np.mean(singles))
     assert len(singles) == 3
+    rows = held_blocks(bars, FREE, bar_window(bars[0], 100, 500))
+    assert rows.sum(axis=1) == pytest.approx(singles)
 
 
 def planted_simulation(bars: Bars, bits: Bytes, window: Window | None = None) -> Simulation:

@@ -269,11 +269,48 @@ def test_a_candidate_that_never_trades_is_undefined_with_reasons_throughout() ->
     candidate = Candidate(parse_spec(idle), markets("normal", "BTCUSDT", "BNBUSDT"), WINDOW, None, COSTS)
     told = robustness(candidate, {"old": np.random.default_rng(0).normal(size=168)})
     assert told.base.reason == "no trade was made"
-    assert told.neighbourhood.reason == "the candidate has no result of its own to keep"
+    assert told.neighbourhood.reason == "no trade was made"
     assert told.random_rule.reason is not None
     assert told.capacity.reason == "BTCUSDT, BNBUSDT was never entered"
     assert told.correlation.reason == "the hourly returns never differ"
     assert {one.reason for one in told.session.values()} == {"the returns of these hours never differ"}
+
+
+def test_too_few_trades_leave_every_sharpe_ratio_undefined_for_one_reason(
+    planted: Candidate, found: Robustness
+) -> None:
+    made = found.base.trades or 0
+    few = robustness(replace(planted, min_trades=made + 1), draws=5)
+    why = f"{made} trades; at least {made + 1} are needed"
+    assert (few.base.sharpe, few.base.reason) == (None, why)
+    assert few.base.total_return == found.base.total_return, "what happened to the account is known"
+    assert {few.stressed[name].reason for name in ("costs x 2", "one bar later")} == {why}
+    assert few.stressed["costs at p50"].reason == "costs are set, not measured, so that they have no percentiles"
+    assert (few.neighbourhood.half, few.neighbourhood.verdict, few.neighbourhood.reason) == (None, None, why)
+    assert (few.random_rule.sharpe_percentile, few.random_rule.reason) == (None, why)
+    assert {(one.sharpe, one.reason) for one in (*few.volatility.values(), *few.session.values())} == {(None, why)}
+    assert all(one.sharpe is None for one in few.without.values())
+    assert robustness(replace(planted, min_trades=1), draws=5).base == found.base
+
+
+def test_a_change_that_leaves_too_few_trades_is_undefined_by_itself(planted: Candidate, found: Robustness) -> None:
+    trades = {one.trades or 0 for one in found.without.values()}
+    fewest = found.base.trades or 0
+    told = robustness(replace(planted, min_trades=fewest), draws=3)
+    assert told.base.sharpe == found.base.sharpe
+    assert {one.reason for one in told.without.values()} == {
+        f"{made} trades; at least {fewest} are needed" for made in trades}
+    assert {one.reason for one in told.session.values() if one.trades < fewest} == {
+        f"{one.trades} trades; at least {fewest} are needed" for one in told.session.values()}
+    made = [sum(run.metrics.trades for run in replays(replace(planted, params={one.parameter: one.value})))
+            for one in told.neighbourhood.neighbours]
+    assert [one.sharpe is not None for one in told.neighbourhood.neighbours] == [one >= fewest for one in made]
+    assert min(made) < fewest <= max(made)
+
+
+def test_what_holding_made_may_be_given(planted: Candidate) -> None:
+    held = {"basket": BlockFigures.missing("as told")}
+    assert robustness(planted, holding=held, draws=3).buy_and_hold == held
 
 
 def test_the_whole_is_json_and_the_same_every_time(planted: Candidate, found: Robustness) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,17 @@ def test_every_change_of_a_candidate_is_a_trial(day: Day) -> None:
         ("costs x 2", 14.0), ("one bar later", 14.0), ("a parameter moved", 13.0), ("a parameter moved", 15.0)]
     count_changes(day, ledger, [])
     assert len(ledger) == 4 * markets
+
+
+def test_a_strategy_with_too_few_trades_has_no_figure_and_the_reason_of_its_score(day: Day) -> None:
+    strict = replace(day, settings=day.settings.model_copy(update={"min_trades": 1000}))
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    (scored,) = screen(strict, [DIP], day.window)
+    told = stressed_scorecards(strict, ledger, [scored], {})[DIP.identity]
+    assert scored.result.reason is not None and "at least 1000 are needed" in scored.result.reason
+    assert told["sharpe_bar_later"] is None
+    assert f"one bar later: {scored.result.reason}" in told["stress_reason"]
+    assert len(ledger) == len(day.settings.symbols), "a look is a trial, whatever it shows"
 
 
 def test_figures_without_a_value_share_their_reason() -> None:

@@ -67,6 +67,22 @@ def test_robustness_is_three_tables_each_with_samples_and_how_to_read_it() -> No
         assert said in html
 
 
+def test_percentiles_of_costs_are_explained_where_they_stand() -> None:
+    assert "the 50th or the 90th percentile of the measured spread" in tables.robustness([robust()]).markup
+
+
+def test_too_few_trades_show_dashes_with_the_reason_and_nothing_green() -> None:
+    names = [name for name in FIGURES if name.startswith("sharpe")] + ["half", "random_percentile"]
+    why = "4 trades; at least 5 are needed"
+    row = robust(trades=4, neighbourhood="", hold_return=-0.1, reasons=dict.fromkeys(names, why),
+                 **dict.fromkeys(names))
+    html = tables.robustness([row]).markup
+    assert html.count(f'title="{why}"') == len(names) + 2, "and the two words that go with them"
+    assert "good" in tables.robustness([robust()]).markup
+    assert "good" not in html
+    assert "costs p50" in html, "the day's costs are measured, though this candidate has no figure"
+
+
 def test_costs_that_were_set_have_no_percentiles_and_the_table_says_so() -> None:
     why = {"sharpe_p50": "costs are set", "sharpe_p90": "costs are set"}
     html = tables.robustness([robust(sharpe_p50=None, sharpe_p90=None, reasons=why)]).markup

@@ -62,6 +62,17 @@ def buy_and_hold(
     bars: one timeframe of one or several markets. Returns name -> figures; with several markets the mean of their
     hourly returns follows as `equal-weight basket`. Raises as `sweep` does.
     """
+    blocks = held_blocks(bars, costs, window, conditions)
+    found = {part.name: BlockFigures.of(row, trades=1) for part, row in zip(bars, blocks, strict=True)}
+    if len(bars) > 1:
+        found[BASKET] = BlockFigures.of(np.mean(blocks, axis=0), trades=len(bars))
+    return found
+
+
+def held_blocks(
+    bars: Sequence[Bars], costs: Costs | None = None, window: Window | None = None, conditions: Conditions = PLAIN
+) -> Floats:
+    """(M, B) float64 hourly returns of each market, bought and sold as `buy_and_hold` tells."""
     _require_markets(bars)
     grid = _grid(bars, window)
     blocks = []
@@ -70,10 +81,7 @@ def buy_and_hold(
         bits = np.zeros((1, len(tape)), dtype=np.uint8)
         bits[0, 0] = LONG_ENTRY
         blocks.append(simulated_blocks(bits, tape, grid)[0])
-    found = {part.name: BlockFigures.of(row, trades=1) for part, row in zip(bars, blocks, strict=True)}
-    if len(bars) > 1:
-        found[BASKET] = BlockFigures.of(np.mean(blocks, axis=0), trades=len(bars))
-    return found
+    return np.stack(blocks)
 
 
 def random_rule(

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from daybook.backtest.baselines import DRAWS, RandomRule, buy_and_hold, random_rule
-from daybook.backtest.block_figures import BLOCK, BlockFigures, block_sharpe
+from daybook.backtest.block_figures import BLOCK, BlockFigures, block_sharpe, too_few_trades
 from daybook.backtest.conditions import PLAIN, Conditions
 from daybook.backtest.grid import BlockGrid
 from daybook.backtest.market_states import HourStates, StateFigures, by_session, by_volatility
 from daybook.backtest.neighbourhood import Neighbour, Neighbourhood, judged, neighbour_values
 from daybook.backtest.replay import Simulation, replay_bits
-from daybook.backtest.sweep import block_returns
+from daybook.backtest.sweep import block_returns, sweep
 from daybook.core.arrays import Bytes, Floats, Ints
 from daybook.core.errors import UsageError
 from daybook.core.time import Window
@@ -40,7 +40,8 @@ class Candidate:
     """A frozen strategy on one timeframe of one or several markets with equal capital, over one window.
 
     params: values by name, the strategy's defaults where absent. Bars before the window warm signals up and part
-    volatility into terciles. Raises UsageError without markets or with bars of several timeframes.
+    volatility into terciles. min_trades: a Sharpe ratio of fewer trades is undefined. Raises UsageError without markets
+    or with bars of several timeframes.
     """
 
     strategy: Strategy
@@ -49,6 +50,7 @@ class Candidate:
     params: Mapping[str, float] | None = None
     costs: Costs = field(default_factory=Costs)
     conditions: Conditions = PLAIN
+    min_trades: int = 0
 
     def __post_init__(self) -> None:
         timeframes = sorted({part.timeframe for part in self.bars})
@@ -113,25 +115,30 @@ class Robustness:
 
 
 def robustness(
-    candidate: Candidate, incumbents: Mapping[str, Floats] | None = None, *, draws: int = DRAWS, seed: int = 0
+    candidate: Candidate, incumbents: Mapping[str, Floats] | None = None, *,
+    holding: Mapping[str, BlockFigures] | None = None, draws: int = DRAWS, seed: int = 0,
 ) -> Robustness:
     """Put a candidate under every change.
 
-    incumbents: name -> (B,) hourly returns over the same window. draws, seed: of the random rules. Raises as `replay`
-    does, and UsageError for incumbents of another length.
+    incumbents: name -> (B,) hourly returns over the same window. holding: what holding the markets made, that of the
+    candidate's own bars when left out. draws, seed: of the random rules. Raises as `replay` does, and UsageError for
+    incumbents of another length.
     """
     bars, costs, window = candidate.bars, candidate.costs, candidate.window
     grid = BlockGrid.of(window, BLOCK)
     bits = [_signals(candidate, part) for part in bars]
     simulations = _simulated(candidate, bits)
     blocks = np.stack([one.block_returns(BLOCK) for one in simulations])
-    base = _figures(simulations)
+    base = _figures(simulations, candidate.min_trades)
     states, entries = HourStates.of(bars, grid), _entries(simulations, grid)
+    drawn = random_rule(simulations, bars, costs, draws=draws, seed=seed, conditions=candidate.conditions)
     return Robustness(
-        base=base, stressed=_stressed(candidate, bits), neighbourhood=_neighbourhood(candidate, base),
-        volatility=by_volatility(states, blocks, entries), session=by_session(states, blocks, entries),
-        without=_without(candidate, simulations), buy_and_hold=buy_and_hold(bars, costs, window, candidate.conditions),
-        random_rule=random_rule(simulations, bars, costs, draws=draws, seed=seed, conditions=candidate.conditions),
+        base=base, stressed=_stressed(candidate, bits, base), neighbourhood=_neighbourhood(candidate, base),
+        volatility=_told_states(by_volatility(states, blocks, entries), candidate, base),
+        session=_told_states(by_session(states, blocks, entries), candidate, base),
+        without=_without(candidate, simulations),
+        buy_and_hold=holding or buy_and_hold(bars, costs, window, candidate.conditions),
+        random_rule=_told_rule(drawn, base),
         correlation=correlation(blocks.mean(axis=0), incumbents or {}), capacity=capacity(simulations, bars),
     )
 
@@ -151,9 +158,27 @@ def _simulated(candidate: Candidate, bits: list[Bytes]) -> list[Simulation]:
             for part, own in zip(candidate.bars, bits, strict=True)]
 
 
-def _figures(simulations: list[Simulation]) -> BlockFigures:
+def _figures(simulations: list[Simulation], min_trades: int) -> BlockFigures:
     blocks = np.mean([one.block_returns(BLOCK) for one in simulations], axis=0)
-    return BlockFigures.of(blocks, sum(one.metrics.trades for one in simulations))
+    return BlockFigures.of(blocks, sum(one.metrics.trades for one in simulations), min_trades)
+
+
+def _told_states(
+    states: Mapping[str, StateFigures], candidate: Candidate, base: BlockFigures
+) -> dict[str, StateFigures]:
+    """The states without a Sharpe ratio where the candidate has none, or entered too seldom in one."""
+    found = {}
+    for name, one in states.items():
+        why = base.reason or too_few_trades(one.trades, candidate.min_trades)
+        found[name] = one if one.sharpe is None or why is None else replace(one, sharpe=None, reason=why)
+    return found
+
+
+def _told_rule(drawn: RandomRule, base: BlockFigures) -> RandomRule:
+    """The random rules beside a candidate; one without a Sharpe ratio has no place among theirs."""
+    if base.sharpe is not None or drawn.reason is not None:
+        return drawn
+    return replace(drawn, sharpe_percentile=None, median_sharpe=None, high_sharpe=None, reason=base.reason)
 
 
 def _entries(simulations: list[Simulation], grid: BlockGrid) -> Ints:
@@ -185,16 +210,20 @@ def stressed_fills(costs: Costs, conditions: Conditions) -> dict[str, tuple[Cost
     return {**found, "one bar later": (costs, replace(conditions, latency_bars=conditions.latency_bars + 1))}
 
 
-def _stressed(candidate: Candidate, bits: list[Bytes]) -> dict[str, BlockFigures]:
+def _stressed(candidate: Candidate, bits: list[Bytes], base: BlockFigures) -> dict[str, BlockFigures]:
+    """Figures under each change; where the candidate itself has no Sharpe ratio there is none to keep."""
     found = {}
     for name, costs in stressed_costs(candidate.costs).items():
         if isinstance(costs, str):
             found[name] = BlockFigures.missing(costs)
         else:
-            found[name] = _figures(_simulated(replace(candidate, costs=costs), bits))
+            found[name] = _figures(_simulated(replace(candidate, costs=costs), bits), candidate.min_trades)
     later = replace(candidate.conditions, latency_bars=candidate.conditions.latency_bars + 1)
-    found["one bar later"] = _figures(_simulated(replace(candidate, conditions=later), bits))
-    return found
+    found["one bar later"] = _figures(_simulated(replace(candidate, conditions=later), bits), candidate.min_trades)
+    if base.sharpe is not None:
+        return found
+    return {name: one if one.sharpe is None else replace(one, sharpe=None, reason=base.reason)
+            for name, one in found.items()}
 
 
 def _neighbourhood(candidate: Candidate, base: BlockFigures) -> Neighbourhood:
@@ -207,16 +236,21 @@ def _neighbourhood(candidate: Candidate, base: BlockFigures) -> Neighbourhood:
     rows = block_returns(strategy, candidate.bars, sets, candidate.costs, candidate.window,
                          conditions=candidate.conditions)
     portfolios = rows.reshape(len(candidate.bars), len(sets), -1).mean(axis=0)
-    neighbours = tuple(Neighbour(name, value, block_sharpe(row), float(row.sum()))
-                       for (name, value), row in zip(others, portfolios, strict=True))
-    return judged(base.sharpe, base.total_return or 0.0, neighbours)
+    counted = sweep(strategy, candidate.bars, sets, candidate.costs, candidate.window, conditions=candidate.conditions)
+    trades = counted["trades"].to_numpy().reshape(len(candidate.bars), len(sets)).sum(axis=0)
+    neighbours = tuple(
+        Neighbour(name, value, BlockFigures.of(row, int(made), candidate.min_trades).sharpe, float(row.sum()))
+        for (name, value), row, made in zip(others, portfolios, trades, strict=True))
+    found = judged(base.sharpe, base.total_return or 0.0, neighbours)
+    return found if base.sharpe is not None else replace(found, reason=base.reason)
 
 
 def _without(candidate: Candidate, simulations: list[Simulation]) -> dict[str, BlockFigures]:
     names = [part.symbol for part in candidate.bars]
     if len(names) < _FEWEST_MARKETS:
         return {name: BlockFigures.missing("it is the only market") for name in names}
-    return {name: _figures(simulations[:place] + simulations[place + 1:]) for place, name in enumerate(names)}
+    return {name: _figures(simulations[:place] + simulations[place + 1:], candidate.min_trades)
+            for place, name in enumerate(names)}
 
 
 def correlation(blocks: Floats, incumbents: Mapping[str, Floats]) -> Correlation:

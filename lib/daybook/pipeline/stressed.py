@@ -37,16 +37,19 @@ def stressed_scorecards(
 ) -> dict[str, dict[str, Any]]:
     """Identity -> STRESS_COLUMNS of strategies that were scored on the day's window, simulated anew for each change.
 
-    A strategy that was lost is not tried again. Nothing is chosen by these simulations; they are trials all the same.
+    A strategy that was lost is not tried again; one without a Sharpe ratio has none to keep. Nothing is chosen by these
+    simulations; they are trials all the same.
     births: as in count_trials.
     """
     found: dict[str, dict[str, BlockFigures]] = {one.strategy.identity: {} for one in scored}
     alive = [one.strategy for one in scored if not one.lost]
+    none = {one.strategy.identity: one.result.reason or "undefined" for one in scored if one.result.sharpe is None}
     for change, fills in stressed_fills(day.costs, day.conditions).items():
         again = [] if isinstance(fills, str) else screen(day, alive, day.window, timeframes=TIMEFRAMES,
                                                          fills=Fills(*fills))
         _count(ledger, day, again, change, births)
-        figures = {one.strategy.identity: _figures(one) for one in again}
+        figures = {one.strategy.identity: _figures(one, day.settings.min_trades) for one in again}
+        figures |= {identity: BlockFigures.missing(none[identity]) for identity in figures.keys() & none.keys()}
         why = fills if isinstance(fills, str) else LOST
         for identity, told in found.items():
             told[STRESSES[change]] = figures.get(identity) or BlockFigures.missing(why)
@@ -83,5 +86,7 @@ def _count(
     count_trials(ledger, day, "stress", "robustness", [one.under(change) for one in found], day.window, births)
 
 
-def _figures(one: Screened) -> BlockFigures:
-    return BlockFigures.missing(LOST) if one.lost else BlockFigures.of(one.blocks, int(one.rows["trades"].sum()))
+def _figures(one: Screened, min_trades: int) -> BlockFigures:
+    if one.lost:
+        return BlockFigures.missing(LOST)
+    return BlockFigures.of(one.blocks, int(one.rows["trades"].sum()), min_trades)

@@ -8,6 +8,11 @@ from daybook.report.grid import Cell, Column, figure
 SCORE = Column("score", "0–100", help="50 = as likely as not to make money after costs")
 CHANGE = Column("change", "points", help="against the score of the day before")
 
+PERCENTILES = ("Costs p50 and p90: the Sharpe ratio if every fill paid the 50th or the 90th percentile of the measured "
+               "spread and slippage in place of their mean; half of all moments were cheaper than p50, nine in ten "
+               "than p90.")
+"""How to read the columns that only a day with measured costs has."""
+
 
 def tone_of(value: float | None) -> str:
     """Green for a gain, orange for a loss."""

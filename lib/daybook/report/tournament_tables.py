@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from daybook.report import formats
 from daybook.report.grid import Cell, Column, Grid, counts, figure, prose, score, stacked, text, words
-from daybook.report.table_cells import interval, named, sample, short_identity, tone_of
+from daybook.report.table_cells import PERCENTILES, interval, named, sample, short_identity, tone_of
 from daybook.report.tournament import (
     ForwardRow,
     NullContest,
@@ -19,6 +19,7 @@ from daybook.report.views import Html, render
 
 _MANY = 8
 _CHANCE = 0.05
+_AS_SET = "costs are set"
 _STATES = {"low": "calm", "middle": "medium", "high": "wild", "tokyo": "Tokyo", "london": "London",
            "new_york": "New York", "off": "between", "weekend": "weekend"}
 _VERDICT_TONES = {"plateau": "good", "slope": "", "spike": "bad"}
@@ -68,7 +69,7 @@ def robustness(rows: Sequence[RobustnessRow], *, caption: str = "Today's candida
 
 
 def _stress(rows: Sequence[RobustnessRow], caption: str, missing: str) -> Html:
-    measured = any(row.sharpe_p50 is not None or row.sharpe_p90 is not None for row in rows)
+    measured = any(_AS_SET not in row.reasons.get("sharpe_p50", "") for row in rows)
     head = (*words("candidate", "bars"), Column("trades", "n"), Column("n", "hours"), Column("as it is", "Sharpe"),
             Column("costs × 2", "Sharpe"),
             *((Column("costs p50", "Sharpe"), Column("costs p90", "Sharpe")) if measured else ()),
@@ -77,7 +78,9 @@ def _stress(rows: Sequence[RobustnessRow], caption: str, missing: str) -> Html:
     note = ("How to read: an edge keeps most of its Sharpe ratio (a year, after costs) in every column; one that needs "
             "the very bar, the very parameters (a spike) or a single market was probably fitted. Neighbours have one "
             "parameter moved by a tenth.")
-    if not measured and rows:
+    if measured:
+        note += f" {PERCENTILES}"
+    elif rows:
         note += " Costs are set, not measured, so that there are no p50 and p90 of them."
     return Grid(caption, head, [_stressed(row, measured) for row in rows], note, missing).html()
 
@@ -101,23 +104,30 @@ def _states(rows: Sequence[RobustnessRow], caption: str) -> Html:
     first = rows[0]
     head = (*words("candidate"), *(Column(_STATES.get(one.state, one.state), f"{formats.count(one.n_hours)} h")
                                    for one in (*first.volatility, *first.session)))
-    body = [[named(row.name, row.identity), *map(_earned, (*row.volatility, *row.session))] for row in rows]
+    body = [[named(row.name, row.identity), *(_earned(one, row) for one in (*row.volatility, *row.session))]
+            for row in rows]
     note = ("Return in % of capital by the state that was known before the hour: volatility of the hour before in "
             "thirds of its past (calm, medium, wild), then session; below each, its market-hours. How to read: an edge "
             "that lives in one column alone needs that state to come again.")
     return Grid(caption, head, body, note, folded=len(rows) > _MANY).html()
 
 
-def _earned(state: StateReturn) -> Cell:
+def _earned(state: StateReturn, row: RobustnessRow) -> Cell:
     return figure(state.total_return, formats.percent(state.total_return, 2), "no hour of this state",
-                  tone=tone_of(state.total_return))
+                  tone=_return_tone(state.total_return, row))
+
+
+def _return_tone(value: float | None, row: RobustnessRow) -> str:
+    """No colour where too little was traded for a Sharpe ratio: the return happened, and says nothing more."""
+    return "" if row.sharpe is None else tone_of(value)
 
 
 def _beside(rows: Sequence[RobustnessRow], caption: str) -> Html:
     head = (*words("candidate"), Column("return", "of capital"), Column("holding", "of capital"),
             Column("beats random rules", "share"), Column("random rules", "n"), Column("most alike", "correlation"),
             *words("incumbent"), Column("capacity", "quote currency"), Column("entries", "n"))
-    body = [[named(row.name, row.identity), _percent(row, "total_return"), _percent(row, "hold_return"),
+    body = [[named(row.name, row.identity), _percent(row, "total_return", _return_tone(row.total_return, row)),
+             _percent(row, "hold_return", tone_of(row.hold_return)),
              figure(row.random_percentile, formats.percent(row.random_percentile, 0),
                     row.reasons.get("random_percentile")),
              Cell(formats.count(row.random_rules)),
@@ -125,16 +135,17 @@ def _beside(rows: Sequence[RobustnessRow], caption: str) -> Html:
              text(row.correlated_with, title=row.reasons.get("correlation", "")),
              figure(row.capacity, formats.significant(row.capacity), row.reasons.get("capacity")),
              Cell(formats.count(row.trades))] for row in rows]
-    note = ("Holding: every market bought with equal capital. Random rules hold the same sides for the same times, "
+    note = ("Holding: every market bought with equal capital at the window's second minute and sold at its end, at "
+            "cost, as the line of buy and hold is drawn. Random rules hold the same sides for the same times, "
             "entered at random. Capacity: capital at which a median entry is 1 % of its bar's volume. How to read: "
             "above 95 % of the random rules is more than timing luck; a correlation near 1 means the pool has it "
             "already.")
     return Grid(caption, head, body, note, folded=len(rows) > _MANY).html()
 
 
-def _percent(row: RobustnessRow, name: str) -> Cell:
+def _percent(row: RobustnessRow, name: str, tone: str) -> Cell:
     value = getattr(row, name)
-    return figure(value, formats.percent(value, 2), row.reasons.get(name), tone=tone_of(value))
+    return figure(value, formats.percent(value, 2), row.reasons.get(name), tone=tone)
 
 
 def forward(rows: Sequence[ForwardRow], *, caption: str = "Records since birth") -> Html:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from daybook.backtest.baselines import BASKET
+from daybook.backtest.baselines import BASKET, buy_and_hold
+from daybook.backtest.block_figures import BlockFigures
 from daybook.backtest.robustness import Candidate, Robustness, robustness
 from daybook.core.arrays import Floats
 from daybook.core.seeds import derived_seed
@@ -23,7 +24,9 @@ def stressed_candidates(
 ) -> tuple[tuple[RobustnessRow, ...], dict[str, Any]]:
     """Rows for the page, best candidate first, and everything by identity for the run's artefacts."""
     incumbents = incumbent_blocks(day)
-    found = {member.identity: _stressed(day, member, incumbents) for member, _ in members}
+    # On 1m bars whatever a candidate trades: one figure a day, and the end of the line that the charts draw.
+    holding = buy_and_hold(list(day.minute_bars.values()), day.costs, day.window, day.conditions)
+    found = {member.identity: _stressed(day, member, incumbents, holding) for member, _ in members}
     ordered = sorted((member for member, _ in members), key=lambda one: (-(one.score or -1.0), one.identity))
     rows = tuple(robustness_row(member, found[member.identity]) for member in ordered)
     return rows, {identity: one.as_dict() for identity, one in found.items()}
@@ -37,19 +40,20 @@ def incumbent_blocks(day: Day) -> dict[str, Floats]:
             for identity, part in frame.groupby("identity", sort=True) if str(identity) in names}
 
 
-def _stressed(day: Day, member: PoolMember, incumbents: Mapping[str, Floats]) -> Robustness:
+def _stressed(
+    day: Day, member: PoolMember, incumbents: Mapping[str, Floats], holding: Mapping[str, BlockFigures]
+) -> Robustness:
     bars = tuple(day.bars[member.timeframe][symbol] for symbol in day.settings.symbols)
     candidate = Candidate(parse_spec(member.spec), bars, day.window, costs=day.costs,
-                          conditions=day.conditions)
+                          conditions=day.conditions, min_trades=day.settings.min_trades)
     seed = derived_seed(day.settings.seed, "random rules", day.sealed.day, member.identity)
-    return robustness(candidate, incumbents, seed=seed)
+    return robustness(candidate, incumbents, holding=holding, seed=seed)
 
 
 def robustness_row(member: PoolMember, found: Robustness) -> RobustnessRow:
     """A candidate's robustness as the report says it; what is undefined carries its reason."""
     base, stressed, near = found.base, found.stressed, found.neighbourhood
-    known = {name: one for name, one in found.without.items() if one.sharpe is not None}
-    worst = min(known, key=lambda name: (known[name].sharpe or 0.0, name)) if known else ""
+    worst, without = _worst_without(found)
     hold = _held(found)
     values: dict[str, tuple[float | None, str | None]] = {
         "sharpe": (base.sharpe, base.reason), "total_return": (base.total_return, base.reason),
@@ -57,7 +61,7 @@ def robustness_row(member: PoolMember, found: Robustness) -> RobustnessRow:
         "sharpe_p50": (stressed["costs at p50"].sharpe, stressed["costs at p50"].reason),
         "sharpe_p90": (stressed["costs at p90"].sharpe, stressed["costs at p90"].reason),
         "sharpe_bar_later": (stressed["one bar later"].sharpe, stressed["one bar later"].reason),
-        "sharpe_without": (known[worst].sharpe if worst else None, _why_without(found)),
+        "sharpe_without": without,
         "half": (near.half, near.reason), "hold_return": hold,
         "random_percentile": (found.random_rule.sharpe_percentile, found.random_rule.reason),
         "correlation": (found.correlation.highest, found.correlation.reason),
@@ -79,8 +83,16 @@ def _held(found: Robustness) -> tuple[float | None, str | None]:
     return held.total_return, held.reason
 
 
-def _why_without(found: Robustness) -> str | None:
-    return next((one.reason for one in found.without.values() if one.reason), None)
+def _worst_without(found: Robustness) -> tuple[str, tuple[float | None, str | None]]:
+    """The market without which the Sharpe ratio is the lowest; one without which it is undefined goes first.
+
+    What is left without that market may be worse than any figure that is known.
+    """
+    if len(found.without) == 1:
+        return "", (None, next(iter(found.without.values())).reason)
+    worst = min(found.without, key=lambda name: (found.without[name].sharpe is not None,
+                                                 found.without[name].sharpe or 0.0, name))
+    return worst, (found.without[worst].sharpe, found.without[worst].reason)
 
 
 def _states(states: Mapping[str, Any]) -> tuple[StateReturn, ...]:

@@ -229,8 +229,10 @@ def _backtests(trained: DayModels, results: dict[str, ScoreResult]) -> pd.DataFr
     rows = []
     for card in trained.scorecards:
         if card.window is not None:
-            figures = {name: card.window.figures[name] for name in names}
-            rows.append({"name": card.name, "kind": card.kind, "score": results[card.identity].score, **figures,
+            result = results[card.identity]
+            undefined = () if result.sharpe is not None else ("sharpe", *STRESSES.values())
+            figures = {name: None if name in undefined else card.window.figures[name] for name in names}
+            rows.append({"name": card.name, "kind": card.kind, "score": result.score, **figures,
                          "baseline": card.window.baseline, "rule": card.window.rule})
     return pd.DataFrame(rows, columns=["name", "kind", "score", *names, "baseline", "rule"])
 
