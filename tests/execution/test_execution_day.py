@@ -24,6 +24,7 @@ from daybook.pipeline.costs import cost_notices
 from daybook.pipeline.day import Day
 from daybook.pipeline.runner import RunRequest
 from daybook.pipeline.seal import seal_run
+from daybook.pipeline.steps.document import run_info
 from daybook.pipeline.steps.findings import cost_warnings
 
 DAY = "2026-01-15"
@@ -64,6 +65,8 @@ def test_a_day_pays_what_was_measured_at_or_before_it_never_later(tmp_path: Path
     np.testing.assert_allclose(day.costs.half_spread(day.minute_bars["BTCUSDT"]), 3e-4)
     warnings = cost_warnings(day)
     assert warnings[0].message.startswith(f"spread and slippage as measured on {DAY}")
+    told = {parameter.name: parameter for parameter in run_info(day).parameters}
+    assert (told["costs"].value, told["costs"].default, told["costs"].changed) == ("measured", "settings", True)
 
 
 def test_a_sealed_day_keeps_its_costs_when_they_are_measured_anew(tmp_path: Path) -> None:

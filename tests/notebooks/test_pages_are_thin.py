@@ -71,6 +71,15 @@ def test_the_parameters_cell_names_the_allowed_parameters_with_default_and_unit(
     assert found == {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
 
 
+@pytest.mark.parametrize("step", ["00_score", "20_backtest", "30_train"])
+def test_a_page_with_simulations_says_under_its_verdict_what_fills_paid(step: str) -> None:
+    (opening,) = [source(cell) for cell in code_cells(step) if "report.verdict(" in source(cell)]
+    assert "report.tables.warnings(steps.cost_warnings(day)" in opening.split("report.verdict(")[1]
+    notes = [call for cell in code_cells(step) for call in ("steps.strategy_note(", "steps.stress_note(")
+             if call in source(cell)]
+    assert len(notes) == 1, "dearer and later fills are explained where their columns appear"
+
+
 def test_every_parameter_reaches_a_page() -> None:
     assert {name for names in STEP_PARAMETERS.values() for name in names} == set(PARAMETERS)
 

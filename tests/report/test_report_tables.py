@@ -11,6 +11,7 @@ from fabricated_report import document, ensembles, models, run_info, strategies,
 from hostile import Seen
 
 from daybook.report import Changes, FrameStyle, Headline, Html, Metric, Notice, ReportError, formats, tables, verdict
+from daybook.report.sections import Parameter
 
 DAY = document()
 
@@ -139,6 +140,15 @@ def test_changed_parameters_come_first_and_are_in_sight() -> None:
     assert "<details" not in html
     same = run.model_copy(update={"parameters": run.parameters[1:]})
     assert "<details" in tables.parameters(same).markup
+
+
+def test_a_spread_that_was_set_is_not_used_where_costs_are_measured() -> None:
+    spread = Parameter(name="spread_bps", value=2.0, default=2.0, unit="bps of mid")
+    for source, used in (("measured", False), ("settings", True)):
+        asked = (Parameter(name="costs", value=source, default="settings", changed=not used), spread)
+        html = tables.parameters(run_info(parameters=asked)).markup
+        assert ("not used: costs are measured" in html) is not used
+        assert source in html
 
 
 def test_optional_column_without_a_value_is_left_out() -> None:

@@ -20,6 +20,7 @@ from daybook.report.sections import (
     Metric,
     ModelRow,
     Notice,
+    Parameter,
     PoolChange,
     QualityRow,
     RunInfo,
@@ -194,11 +195,18 @@ def parameters(run: RunInfo, *, caption: str = "Parameters of this run") -> Html
     """Every parameter with its default and unit, those that somebody changed first and marked; else folded."""
     head = (*words("parameter"), *counts("value"), *words("unit"), *counts("default"), *words(""))
     ordered = sorted(run.parameters, key=lambda parameter: not parameter.changed)
+    unused = {"spread_bps"} if any(p.name == "costs" and p.value == "measured" for p in ordered) else set()
     body = [[Cell(p.name, code=True), text(p.value, tone="warn" if p.changed else ""), Cell(p.unit, tone="muted"),
-             text(p.default), Cell("changed" if p.changed else "", tone="warn")] for p in ordered]
+             text(p.default), _parameter_note(p, unused)] for p in ordered]
     changed = [p.name for p in ordered if p.changed]
     note = f"Changed: {', '.join(changed)}." if changed else "All have their default values."
     return Grid(caption, head, body, note, "no parameters are recorded", folded=not changed).html()
+
+
+def _parameter_note(parameter: Parameter, unused: set[str]) -> Cell:
+    if parameter.name in unused:
+        return Cell("not used: costs are measured", tone="muted")
+    return Cell("changed" if parameter.changed else "", tone="warn")
 
 
 def data_quality(rows: Sequence[QualityRow], *, caption: str = "Candle quality") -> Html:

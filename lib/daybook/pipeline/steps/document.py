@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from daybook.core.settings import PARAMETERS, parameter_unit
+from daybook.core.settings import PARAMETERS, Settings, parameter_unit
 from daybook.models import ModelScorecard
 from daybook.pipeline.day import Day
 from daybook.pipeline.effective import EffectiveTrials
@@ -69,12 +69,14 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
 
 
 def run_info(day: Day) -> RunInfo:
-    """Which execution of which day this is, with every research parameter and its default."""
+    """Which execution of which day this is, with where its costs are from, every research parameter and its default."""
     sealed = day.sealed
+    asked = [("costs", Settings.model_fields["costs"], "who says what fills pay"),
+             *((name, field, parameter_unit(name)) for name, field in PARAMETERS.items())]
     parameters = tuple(
-        Parameter(name=name, value=shown(sealed.settings[name]), default=shown(field.default),
-                  unit=parameter_unit(name), changed=name in sealed.changed_parameters)
-        for name, field in PARAMETERS.items()
+        Parameter(name=name, value=shown(sealed.settings[name]), default=shown(field.default), unit=unit,
+                  changed=name in sealed.changed_parameters)
+        for name, field, unit in asked
     )
     return RunInfo(
         run_id=sealed.run_id, day=sealed.day, number=sealed.number, official=sealed.official, parent=sealed.parent,

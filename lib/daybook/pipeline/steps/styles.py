@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from daybook.report.frames import FrameStyle
+from daybook.report.table_cells import PERCENTILES
 
 _TOO_FEW = "too few trades, or not tested yet"
-_NO_STRESS = "no trade, or returns that never differ"
+_NO_STRESS = "too few trades, or returns that never differ"
+_STRATEGY_NOTE = ("PSR: how likely the true Sharpe ratio is above 0. Return and drawdown are after costs, with equal "
+                  "capital in each market.")
+_LATER = "A bar later: the Sharpe ratio if every order were filled one bar later."
 
 STRATEGY_STYLE = FrameStyle(
     units={"score": "0–100", "previous_score": "0–100", "sharpe": "a year", "total_return": "of capital",
@@ -63,3 +69,14 @@ MODEL_STYLE = FrameStyle(
     reasons={"sharpe_p50": _NO_STRESS, "sharpe_p90": _NO_STRESS, "sharpe_bar_later": _NO_STRESS,
              "score": _TOO_FEW, "sharpe": _TOO_FEW, "win_rate": "no trade", "baseline": "no such rule"},
 )
+
+
+def strategy_note(table: pd.DataFrame) -> str:
+    """How to read a table of strategies."""
+    return f"{_STRATEGY_NOTE} {stress_note(table)}"
+
+
+def stress_note(table: pd.DataFrame) -> str:
+    """How to read the columns of dearer and later fills, as far as the table shows them."""
+    measured = bool(table[["sharpe_p50", "sharpe_p90"]].notna().to_numpy().any())
+    return f"{PERCENTILES} {_LATER}" if measured else _LATER
