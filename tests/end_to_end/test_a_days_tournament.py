@@ -12,6 +12,7 @@ import pytest
 from days import Place
 
 from daybook.rank import read_trials
+from daybook.rank.twins import trading_twins
 
 pytestmark = pytest.mark.slow
 FIRST, SECOND = "2026-01-15/01", "2026-01-16/01"
@@ -113,6 +114,29 @@ def test_the_report_tells_trials_today_ever_and_effective_and_what_luck_explains
     assert candidates == {member["identity"] for member in found(place, SECOND, "20_backtest", "members")}
     refused = {row["identity"] for row in report["rejected"] if row["pool"] == "strategies"}
     assert refused <= candidates
+
+
+def test_every_candidate_entered_or_is_listed_with_the_reason(place: Place) -> None:
+    for run in (FIRST, SECOND):
+        report = place.report(run)
+        members = [member["identity"] for member in found(place, run, "20_backtest", "members")]
+        entered = [row["identity"] for row in report["changes"]["entered"] if row["pool"] == "strategies"]
+        listed = [row["identity"] for row in report["rejected"] if row["pool"] == "strategies"]
+        turned_away = [row["identity"] for row in found(place, run, "20_backtest", "refused")]
+        assert sorted([*entered, *listed]) == sorted([*members, *turned_away])
+
+
+def test_no_strategy_enters_beside_one_that_trades_as_it_does(place: Place) -> None:
+    for run in (FIRST, SECOND):
+        tables = [pq.read_table(artefacts(place, run) / step / "blocks.parquet").to_pandas()
+                  for step in ("00_score", "20_backtest")]
+        returns = {str(identity): part.sort_values("time_ms")["block_return"].to_numpy()
+                   for table in tables for identity, part in table.groupby("identity")}
+        pools = {pool["kind"]: pool["members"] for pool in found(place, run, "40_rank_report", "outcome")["pools"]}
+        held = {member["identity"] for member in pools["strategy"]}
+        new = {member["identity"] for member in pools["strategy"] if member["entered"] == run[:10]}
+        twins = trading_twins({identity: returns[identity] for identity in held})
+        assert not [pair for pair in twins if pair & new]
 
 
 def test_records_count_days_since_birth_and_nothing_is_tested_early(place: Place) -> None:
