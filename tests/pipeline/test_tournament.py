@@ -22,7 +22,7 @@ from daybook.pipeline.effective import EffectiveTrials, effective_trials_of
 from daybook.pipeline.null_contestants import WAYS, NullContestant, count_nulls, null_contestants
 from daybook.pipeline.screening import Screened
 from daybook.pipeline.steps.contest import null_contests, null_frame
-from daybook.pipeline.steps.luck import Tried, luck_readings
+from daybook.pipeline.steps.luck import Tried, luck_readings, tried
 from daybook.rank import PoolMember, PriorState, ScoreResult, TrialLedger, read_trials, score
 from daybook.strategy import Strategy, parse_spec
 
@@ -115,9 +115,9 @@ def noise(seed: int, drift: float = 0.0) -> Floats:
 
 
 def found(*members: tuple[PoolMember, Screened], tuned: Floats | None = None) -> Tried:
-    sharpes = np.array([one.result.sharpe or 0.0 for _, one in members]) / np.sqrt(8760.0)
     counts = EffectiveTrials(trials=40, with_returns=40, effective=12.5)
-    return Tried(list(members), sharpes, np.empty((0, 0)) if tuned is None else tuned, counts, 400)
+    gathered = tried(members, [], [one for _, one in members], counts, 400)
+    return gathered if tuned is None else replace(gathered, tuned={"60m": tuned})
 
 
 def values(readings: Any) -> dict[str, float | None]:

@@ -159,6 +159,16 @@ def test_too_few_returns_or_trials_are_refused():
         stats.expected_maximum(math.nan)
 
 
+def test_sharpe_ratios_of_any_length_share_one_noise():
+    rng = np.random.default_rng(6)
+    for n in (24, 168, 336):
+        found = [stats.moments(row) for row in rng.normal(size=(4000, n))]
+        assert np.std([stats.noise_units(one.sharpe, n) for one in found if one]) == pytest.approx(1.0, abs=0.06)
+    assert stats.noise_units(0.5, 2) == 0.5
+    with pytest.raises(UsageError, match="at least 2"):
+        stats.noise_units(0.5, 1)
+
+
 def test_an_effective_number_of_trials_need_not_be_whole():
     found = [stats.expected_maximum(trials) for trials in (1, 1.2, 1.9, 2, 2.5, 3)]
     assert found == sorted(found)

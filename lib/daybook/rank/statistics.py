@@ -173,6 +173,15 @@ def null_variance(n: int) -> float:
     return 1.0 / (n - 1)
 
 
+def noise_units(sharpe: float, n: int) -> float:
+    """A Sharpe ratio of n returns in units of its own noise: worthless results of any length then spread by 1.
+
+    Without it a Sharpe ratio of two weeks looks duller than one of a week, and the two can not share a variance or a
+    best. Raises UsageError if n < 2.
+    """
+    return sharpe / math.sqrt(null_variance(n))
+
+
 def deflated_sharpe_ratio(
     sharpe: float, n: int, trials: float, skew: float = 0.0, kurtosis: float = 3.0, variance: float | None = None
 ) -> float:

@@ -27,11 +27,11 @@ from daybook.pipeline.screening import (
 from daybook.pipeline.steps.contest import null_contests, null_frame, todays_nulls
 from daybook.pipeline.steps.design import design_window
 from daybook.pipeline.steps.leaks import leaking
-from daybook.pipeline.steps.luck import Tried, luck_readings, tried
+from daybook.pipeline.steps.luck import SURE, Judged, Tried, judged, luck_readings, tried
 from daybook.pipeline.steps.score import block_frame
 from daybook.pipeline.steps.stress import stressed_candidates
 from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, count_changes, stress_columns
-from daybook.rank import PoolMember, ScoreResult, TrialLedger, noise_best_sharpe
+from daybook.rank import PoolMember, ScoreResult, TrialLedger
 from daybook.report import Headline, Metric, NullContest, Reading, RobustnessRow
 from daybook.strategy import Strategy, parse_spec
 
@@ -45,15 +45,17 @@ TOURNAMENT = ("luck", "null_contests", "robustness")
 class BacktestStep:
     """What the page shows.
 
-    candidates: one row each, tuned and validated. sweep, by_market: the simulations behind them. luck: figures on how
-    much of it chance explains. null_contests: how far nulls came. robustness: one row a candidate.
+    candidates: one row each, tuned and validated. sweep, by_market: the simulations behind them. unseen_sharpes: (C,)
+    of the candidates with a Sharpe ratio, annualised, on the scoring window. expected_maximum: what the best of so many
+    worthless ones shows there. luck: figures on how much of it chance explains. null_contests: how far nulls came.
+    robustness: one row a candidate.
     """
 
     headline: Headline
     candidates: pd.DataFrame
     sweep: pd.DataFrame
     by_market: pd.DataFrame
-    trial_sharpes: np.ndarray[Any, Any]
+    unseen_sharpes: np.ndarray[Any, Any]
     expected_maximum: float | None
     best_sharpe: float | None
     luck: tuple[Reading, ...]
@@ -176,22 +178,22 @@ def _step(
     stressed, everything = stressed_candidates(day, members)
     day.write("robustness_full", everything)
     candidates = candidate_frame(members, stressed)
-    sharpes = np.array([one.result.sharpe for one in [*tuned, *validated] if one.result.sharpe is not None])
-    maximum = noise_best_sharpe(len(sharpes), validated[0].blocks.size) if len(sharpes) > 1 and validated else None
-    best = candidates["sharpe"].max() if candidates["sharpe"].notna().any() else None
+    best = judged(found)
     contests = null_contests(day, members, nulls)
     figures = {
-        "candidates": len(candidates), "compared": len(sharpes),
+        "candidates": len(candidates), "compared": len(found.compared), "candidates_compared": len(found.unseen),
         "simulations": int(sum(len(one.rows) for one in [*tuned, *validated])),
         "best_score": None if candidates.empty else _number(candidates["score"].max()),
-        "best_sharpe": _number(best), "expected_noise_maximum": _number(maximum), "trials": found.counts.trials,
+        "best_sharpe": best.sharpe if best else None, "expected_noise_maximum": best.expected if best else None,
+        "trials": found.counts.trials,
         "trials_effective": round(found.counts.effective, 1), "trials_ever": found.ever,
         "nulls": contests[0].nulls, "nulls_reached": contests[0].reached,
     }
-    headline = _headline(candidates, figures, contests[0])
+    headline = backtest_headline(len(candidates), best, figures, contests[0])
     return BacktestStep(
         headline=headline, candidates=candidates, sweep=_sweep_map(tuned), by_market=_by_market(validated),
-        trial_sharpes=sharpes, expected_maximum=maximum, best_sharpe=_number(best), luck=luck_readings(day, found),
+        unseen_sharpes=np.array(found.unseen), expected_maximum=figures["expected_noise_maximum"],
+        best_sharpe=figures["best_sharpe"], luck=luck_readings(day, found),
         null_contests=contests, robustness=stressed, figures={"verdict": headline.verdict, **figures},
     )
 
@@ -223,28 +225,36 @@ def _by_market(validated: list[Screened]) -> pd.DataFrame:
     ).reset_index()
 
 
-def _headline(candidates: pd.DataFrame, figures: dict[str, Any], nulls: NullContest) -> Headline:
-    best = figures["best_sharpe"]
-    maximum = figures["expected_noise_maximum"]
-    number = f"{len(candidates)} candidate{'' if len(candidates) == 1 else 's'}"
-    if candidates.empty:
-        text = "No candidate reached the backtest today."
-    elif best is None or maximum is None:
-        text = f"{number} tested, with too little trading for a comparison with luck."
-    elif best <= maximum:
-        text = (f"Luck alone explains the best of {number}: its Sharpe ratio is {best:.1f}, and "
-                f"the best of {figures['compared']:,} worthless results would show {maximum:.1f}.")
-    else:
-        text = (f"The best of {number} has a Sharpe ratio of {best:.1f}, above the {maximum:.1f} "
-                f"that the best of {figures['compared']:,} worthless results would show. It is screened, not proven.")
+def backtest_headline(
+    candidates: int, best: Judged | None, figures: Mapping[str, Any], nulls: NullContest
+) -> Headline:
+    """The verdict, and the four figures above the page, each with the set that it is of."""
     metrics = (
-        Metric(name="best Sharpe ratio on unseen bars", value=best, n=len(candidates), n_unit="candidates",
-               unit="annualised", baseline=maximum, baseline_name="luck alone",
-               reason="no candidate has enough trades"),
-        Metric(name="best score, 50 = even odds", value=figures["best_score"], unit="score", n=len(candidates),
+        Metric(name="best Sharpe ratio on unseen bars", value=figures["best_sharpe"], unit="annualised",
+               n=figures["candidates_compared"], n_unit="candidates", baseline=figures["expected_noise_maximum"],
+               baseline_name="luck alone among these", reason="no candidate has enough trades"),
+        Metric(name="best score, 50 = even odds", value=figures["best_score"], unit="score", n=candidates,
                n_unit="candidates", reason="no candidate has enough trades"),
         Metric(name=f"nulls among the first {nulls.places}", value=nulls.reached, n=nulls.nulls,
                n_unit="that know nothing", baseline=nulls.expected, baseline_name="by chance", better="lower"),
-        Metric(name="trials ever", value=figures["trials_ever"], n=figures["trials"], n_unit="today"),
+        Metric(name="trials ever, up to here", value=figures["trials_ever"], n=figures["trials"], n_unit="today"),
     )
-    return Headline(verdict=text, tone="neutral", figures=metrics)
+    return Headline(verdict=_verdict(candidates, best, figures["compared"]), tone="neutral", figures=metrics)
+
+
+def _verdict(candidates: int, best: Judged | None, compared: int) -> str:
+    number = f"{candidates} candidate{'' if candidates == 1 else 's'}"
+    if not candidates:
+        return "No candidate reached the backtest today."
+    if best is None:
+        return f"{number} tested, with too little trading for a comparison with luck."
+    alike = f"the best of {best.rivals} worthless ones would show" if best.rivals > 1 else "a worthless one would show"
+    if best.standing == "explained":
+        return (f"Luck alone explains the best of {number}: its Sharpe ratio on unseen bars is {best.sharpe:.1f}, and "
+                f"{alike} {best.expected:.1f}.")
+    above = f"The best of {number} has a Sharpe ratio of {best.sharpe:.1f} on unseen bars, above the "
+    above += f"{best.expected:.1f} that {alike}"
+    if best.standing == "within":
+        return (f"{above}, as luck often is: with all {compared:,} results charged its DSR is {best.strict:.2f}, "
+                f"and more than {SURE} is needed.")
+    return f"{above}, and beyond luck with all {compared:,} results charged. It is screened, not proven."
