@@ -138,9 +138,24 @@ def _beside(rows: Sequence[RobustnessRow], caption: str) -> Html:
     note = ("Holding: every market bought with equal capital at the window's second minute and sold at its end, at "
             "cost, as the line of buy and hold is drawn. Random rules hold the same sides for the same times, "
             "entered at random. Capacity: capital at which a median entry is 1 % of its bar's volume. How to read: "
-            "above 95 % of the random rules is more than timing luck; a correlation near 1 means the pool has it "
-            "already.")
+            f"{_above_random(rows)}a correlation near 1 means the pool has it already.")
     return Grid(caption, head, body, note, folded=len(rows) > _MANY).html()
+
+
+def _above_random(rows: Sequence[RobustnessRow]) -> str:
+    """How many candidates lie above 95 % of their random rules, beside how many of so many luck alone would put there.
+
+    Candidates that are alike are there together, so the two numbers carry no probability.
+    """
+    known = [row.random_percentile for row in rows if row.random_percentile is not None]
+    if not known:
+        return ""
+    above, expected = sum(share > 1.0 - _CHANCE for share in known), _CHANCE * len(known)
+    number = f"{len(known)} candidate{'' if len(known) == 1 else 's'}"
+    said = ("more than that, which does not say who is there by skill" if above > expected
+            else "no more than that")
+    return (f"of {number}, luck in timing alone puts {formats.number(expected, 1)} above 95 % of their random rules; "
+            f"{above} {'is' if above == 1 else 'are'} there, {said}; ")
 
 
 def _percent(row: RobustnessRow, name: str, tone: str) -> Cell:
