@@ -138,6 +138,20 @@ def test_every_evaluation_is_reported_in_order() -> None:
     assert len(seen) == len(set(seen)) == 18 + 2 * 16
 
 
+def test_whose_children_a_batch_holds_is_told_before_it_is_scored() -> None:
+    told: dict[str, tuple[str, ...]] = {}
+    known: list[bool] = []
+
+    def counting(strategies: Sequence[Strategy]) -> list[float | None]:
+        known.extend(strategy.identity in told for strategy in strategies)
+        return flat(strategies)
+
+    result = propose(request(score=counting, lineage=told.update))
+    assert all(known) and len(known) == len(result.evaluated)
+    assert told == {one.strategy.identity: one.parents for one in result.evaluated}
+    assert any(told.values())
+
+
 def test_every_refusal_is_reported_with_its_reason() -> None:
     result = propose(request(generations=4))
     reasons = {refusal.reason.split(" (")[0] for refusal in result.refused}

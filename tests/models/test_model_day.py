@@ -14,7 +14,7 @@ from daybook.core.hashing import hash_tree
 from daybook.core.seeds import generator
 from daybook.core.time import Window
 from daybook.execution import Costs
-from daybook.models import MODELS, Market, load_model, save_day, train_models
+from daybook.models import MODELS, Market, daily, load_model, save_day, train_models
 from daybook.models.errors import ModelSettingError, SavedModelError, SplitError, TrainingDataError
 
 SYMBOLS = ("AAAUSDT", "BBBUSDT")
@@ -180,3 +180,19 @@ def test_an_outage_is_predicted_around_not_across():
     day = train_models(request([Market(bars, table(bars, x=x))]))
     for card in day.scorecards:
         assert card.metrics[card.main_metric].value is not None
+
+
+def test_each_model_is_told_before_the_next_is_judged(monkeypatch):
+    told, judge = [], daily._trained
+
+    def failing(spec, *rest):
+        if len(told) == 2:
+            raise RuntimeError("out of memory")
+        return judge(spec, *rest)
+
+    monkeypatch.setattr(daily, "_trained", failing)
+    asked = request([market(symbol, 3000, 1) for symbol in SYMBOLS], seed=1)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train_models(asked, lambda each, data_hash: told.append((each.scorecard.name, data_hash)))
+    assert [name for name, _ in told] == list(MODELS)[:2]
+    assert all(told_hash for _, told_hash in told)

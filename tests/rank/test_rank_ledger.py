@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,7 +29,9 @@ from daybook.rank.ledger import (
     read_returns,
     read_trials,
     row_digests,
+    settled,
 )
+from daybook.rank.ledger_parts import PARTS
 
 DAY, RUN = "2023-06-14", "2023-06-14/01"
 
@@ -239,3 +245,50 @@ def test_a_row_points_at_its_returns_and_they_are_found_again(tmp_path):
         read_returns(tmp_path, "20_backtest/trial_returns.parquet#9")
     with pytest.raises(DataError, match="returns of shape"):
         ledger.extend(trial(identity=["a", "b"]), returns=day)
+
+
+def counting(folder: Path) -> TrialLedger:
+    """Three batches of a step that is still at work: returns of an hour and a day, and rows without any."""
+    ledger = TrialLedger(DAY, RUN, "20_backtest", folder)
+    rng = np.random.default_rng(3)
+    ledger.extend(trial(identity=["a", "b"]), returns=rng.normal(size=(2, 168)))
+    ledger.add(**trial())
+    ledger.extend(trial(identity=["c"]), returns=rng.normal(size=(1, 24)))
+    return ledger
+
+
+def test_a_ledger_that_was_never_written_is_made_from_its_batches_with_the_same_bytes(tmp_path):
+    counting(tmp_path / "20_backtest")
+    assert not (tmp_path / "20_backtest" / "trials.parquet").exists()
+    whole = counting(tmp_path / "whole").write(tmp_path / "whole")
+    assert settled(tmp_path / "20_backtest").read_bytes() == whole.read_bytes()
+    assert read_returns(tmp_path, "20_backtest/trial_returns.parquet#2").size == 24
+    for folder in ("20_backtest", "whole"):
+        assert {path.name for path in (tmp_path / folder).iterdir()} == {"trial_returns.parquet", "trials.parquet"}
+    returns = [(tmp_path / folder / "trial_returns.parquet").read_bytes() for folder in ("20_backtest", "whole")]
+    assert returns[0] == returns[1]
+    assert settled(tmp_path / "whole") == whole
+    assert settled(tmp_path / "nothing") is None
+
+
+def test_a_step_killed_in_the_middle_leaves_every_batch_it_counted(tmp_path):
+    code = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path\n"
+            f"from test_rank_ledger import counting\nledger = counting(Path({str(tmp_path / '20_backtest')!r}))\n"
+            "print('counted', flush=True); input()")
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "counted\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    table = read_trials(settled(tmp_path / "20_backtest"))
+    assert table["identity"].to_pylist() == ["a", "b", "a" * 64, "c"]
+    for place in filter(None, table["returns_at"].to_pylist()):
+        assert np.all(np.isfinite(read_returns(tmp_path, place)))
+
+
+def test_a_missing_batch_is_refused(tmp_path):
+    for number, said in ((0, "first batch is missing"), (1, "rows are never left out")):
+        folder = tmp_path / str(number)
+        counting(folder)
+        (folder / PARTS / f"{number:06d}.parquet").unlink()
+        with pytest.raises(DataError, match=said):
+            settled(folder)

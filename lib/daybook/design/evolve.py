@@ -155,6 +155,7 @@ def _evaluate(search: _Search, brood: Sequence[_Member]) -> None:
     """Score a brood in one call and let the scored ones breed; the fittest half-population stays."""
     if not brood:
         return
+    search.request.lineage({member.strategy.identity: member.parents for member in brood})
     scores = list(search.request.score([member.strategy for member in brood]))
     if len(scores) != len(brood):
         raise DesignError(f"design: the score function returned {len(scores)} scores for {len(brood)} designs; "

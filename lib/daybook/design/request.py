@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -14,6 +14,14 @@ from daybook.strategy import Strategy, StrategySpec
 
 ScoreFunction: TypeAlias = Callable[[Sequence[Strategy]], Sequence[float | None]]
 """Scores a batch, in its order; None or NaN where a design cannot be scored (too few trades, say)."""
+
+
+Lineage: TypeAlias = Callable[[Mapping[str, tuple[str, ...]]], None]
+"""Told before a batch is scored: identity -> identities that each of its designs came from."""
+
+
+def _untold(lineage: Mapping[str, tuple[str, ...]]) -> None:
+    """Nobody asked."""
 
 
 class DesignError(UsageError):
@@ -36,7 +44,8 @@ class DesignRequest:
     strategies whose behaviour must not be repeated (the archive); known_identities: identities alone. probes: bars on
     which behaviour is compared, one table a timeframe. complexity_cost: score points that each node costs.
     population: designs evaluated a generation. per_structure: members one structure may have among the parents and the
-    candidates together (inside the search `rules.most_alike` may, so that a good idea can be refined).
+    candidates together (inside the search `rules.most_alike` may, so that a good idea can be refined). lineage: told of
+    each batch before it is scored, so that a score function can write down whose children it looks at.
     """
 
     score: ScoreFunction
@@ -53,6 +62,7 @@ class DesignRequest:
     complexity_cost: float = 0.1
     per_structure: int = 2
     rules: GateRules = field(default_factory=GateRules)
+    lineage: Lineage = _untold
 
     def __post_init__(self) -> None:
         if not self.probes or not any(len(bars) for bars in self.probes):

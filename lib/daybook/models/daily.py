@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -81,8 +82,18 @@ class DayModels:
         return tuple(each.scorecard for each in self.trained)
 
 
-def train_models(request: TrainRequest) -> DayModels:
+Told: TypeAlias = Callable[[TrainedModel | TrainedEnsemble, str], None]
+"""Who writes down what was evaluated, and on data of which hash."""
+
+
+def _untold(trained: TrainedModel | TrainedEnsemble, data_hash: str) -> None:
+    """Nobody asked."""
+
+
+def train_models(request: TrainRequest, told: Told = _untold) -> DayModels:
     """Train, judge and backtest the five models and the three ensembles.
+
+    told: is given each of them as soon as it is judged, with the hash of the data, before the next is.
 
     Equal requests give equal results bit for bit, whatever `jobs`. Raises TrainingDataError for markets that do not
     match, SplitError where a fold has too few rows, ModelSettingError where the folds leave the window unpredicted.
@@ -91,14 +102,17 @@ def train_models(request: TrainRequest) -> DayModels:
     plan = request.plan or plan_folds(data.history)
     desk_window = _scored_window(request.window, plan, data.history)
     fitted = _fit_all(data, plan, request)
-    models = tuple(
-        _trained(spec, joined(spec.name, data, folds), learner, data, request, desk_window)
-        for spec, (folds, learner) in zip(MODELS.values(), fitted, strict=True)
-    )
+    data_hash = data.data_hash()
+    models = []
+    for spec, (folds, learner) in zip(MODELS.values(), fitted, strict=True):
+        models.append(_trained(spec, joined(spec.name, data, folds), learner, data, request, desk_window))
+        told(models[-1], data_hash)
     predictions = {model.spec.name: model.out_of_fold for model in models}
     desk = Desk(data, predictions["direction"], request.costs, desk_window, request.conditions)
     ensembles = train_ensembles(predictions, desk, plan.embargo_ms)
-    return DayModels(data, models, ensembles, data.data_hash())
+    for ensemble in ensembles:
+        told(ensemble, data_hash)
+    return DayModels(data, tuple(models), ensembles, data_hash)
 
 
 def out_of_fold_predictions(

@@ -24,6 +24,7 @@ from daybook.core.settings import Settings
 from daybook.pipeline.day import DONE_MARKER
 from daybook.pipeline.glue import figure
 from daybook.pipeline.manifest import NOTEBOOKS, artefact_hashes
+from daybook.pipeline.unfinished import forget_attempts, keep_attempt
 
 _VOLATILE_CELL_METADATA = ("papermill", "execution", "ExecuteTime")
 
@@ -85,6 +86,7 @@ def execute_step(
             keep_notebook(work, kept, secrets)
     marker = _checked_marker(folder, step, kept)
     headline = _headline(kept)
+    forget_attempts(folder, step)
     return Executed(marker["artefacts"], headline, time.perf_counter() - started, marker["work_seconds"])
 
 
@@ -120,7 +122,11 @@ def _connection_file(step: str) -> Path:
 
 
 def _clear(folder: Path, step: str) -> None:
-    """Remove what an earlier attempt at this step left, so that nothing stale can be taken for its result."""
+    """Remove what an earlier attempt at this step left, so that nothing stale can be taken for its result.
+
+    Its trial ledger alone is kept, since what it counted stays counted.
+    """
+    keep_attempt(folder, step)
     shutil.rmtree(folder / "artefacts" / step, ignore_errors=True)
     shutil.rmtree(folder / "markers" / step, ignore_errors=True)
     for name in (f"{step}.ipynb", f".{step}.work.ipynb"):

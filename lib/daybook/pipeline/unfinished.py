@@ -3,11 +3,16 @@
 A run that is set aside keeps its ledgers. The next run that is sealed copies them to `inputs/unfinished/<name>/`,
 counts them in the state it starts from, and brings them into the store with its own. Should that run be given up as
 well, what it had taken in goes on with its own ledgers.
+
+A step that failed or was killed leaves what it had counted until then. When the same run does it again, with the same
+code on the same inputs, it repeats these evaluations bit by bit: they count once, and stay counted if the second
+attempt gets less far.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,11 +24,13 @@ from daybook.core.hashing import hash_file
 from daybook.pipeline.folders import RunFolders
 from daybook.pipeline.manifest import STEPS
 from daybook.rank import PriorState, TrialCounts, counts, read_trials
-from daybook.rank.ledger import FILE_NAME, SCHEMA, UNFINISHED
+from daybook.rank.ledger import FILE_NAME, RETURNS_NAME, SCHEMA, UNFINISHED, settled
 
 FOLDER = "unfinished"
 TAKEN = "taken-in.json"
 """Lies in an unfinished run whose trials another run holds."""
+_ATTEMPTS = ".attempts"
+"""Beside the artefacts of the steps: the longest ledger of earlier attempts at a step that is not done yet."""
 
 
 def take_in(folders: RunFolders, inputs: Path, state: PriorState) -> PriorState:
@@ -70,6 +77,39 @@ def holds_trials(folder: Path) -> bool:
     return not (folder / TAKEN).is_file() and any(True for _ in _ledgers(folder))
 
 
+def keep_attempt(folder: Path, step: str) -> None:
+    """Keep the ledger of an attempt at a step of the run in `folder`, before a new attempt clears its artefacts."""
+    left, kept = _places(folder, step)
+    try:
+        longer = settled(left) is not None and _length(left) > _length(kept)
+    except DataError:
+        return  # damaged artefacts are a reason to do a step again, and the new attempt makes the same ledger
+    if longer:
+        _move(left, kept)
+
+
+def forget_attempts(folder: Path, step: str) -> None:
+    """Remove what earlier attempts at a step left: it is done, and its ledger holds all of it."""
+    shutil.rmtree(_places(folder, step)[1], ignore_errors=True)
+
+
+def _places(folder: Path, step: str) -> tuple[Path, Path]:
+    return folder / "artefacts" / step, folder / "artefacts" / _ATTEMPTS / step
+
+
+def _length(ledger: Path) -> int:
+    path = ledger / FILE_NAME
+    return read_trials(path).num_rows if path.is_file() else -1
+
+
+def _move(ledger: Path, target: Path) -> None:
+    """Move a ledger over another, the returns first: both hold the same rows as far as they go."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (RETURNS_NAME, FILE_NAME):
+        if (ledger / name).is_file():
+            (ledger / name).replace(target / name)
+
+
 def _waiting(folders: RunFolders) -> dict[str, pa.Table]:
     """`<unfinished run>/<step>.parquet` -> rows, of every unfinished run that is not marked, each run once."""
     found: dict[str, pa.Table] = {}
@@ -88,9 +128,13 @@ def _ledgers(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted((folder / "inputs" / FOLDER).glob("*/*.parquet")):
         yield f"{path.parent.name}/{path.name}", path
     for step in STEPS:
-        path = folder / "artefacts" / step / FILE_NAME
-        if path.is_file():
-            yield f"{folder.name}/{step}.parquet", path
+        left, kept = _places(folder, step)
+        whole = settled(left)
+        if _length(kept) > _length(left):
+            _move(kept, left)
+            whole = left / FILE_NAME
+        if whole is not None:
+            yield f"{folder.name}/{step}.parquet", whole
 
 
 def _renamed(path: Path, run_id: str) -> pa.Table:

@@ -18,6 +18,7 @@ from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.files import read_parquet, write_parquet
 from daybook.core.hashing import canonical_json
+from daybook.rank.ledger_parts import PARTS, RETURNS_TYPE, drop_parts, read_parts, returns_list, write_part
 
 TrialKind = Literal["score", "design", "sweep", "model", "ensemble", "null", "validation", "tuning", "stress"]
 Outcome = Literal["ok", "undefined", "failed"]
@@ -104,12 +105,17 @@ class BrokenRow(BaseModel):
 
 
 class TrialLedger:
-    """Collects one step's evaluations in the order in which they were made, and writes them as one Parquet file."""
+    """Collects one step's evaluations in the order in which they were made, and writes them as one Parquet file.
 
-    def __init__(self, day: str, run_id: str, step: str) -> None:
+    folder: where every batch lies from the moment it is counted until the whole is written, so that a step which fails
+    or is killed leaves its rows (settled joins them); without one they are kept in memory alone.
+    """
+
+    def __init__(self, day: str, run_id: str, step: str, folder: Path | None = None) -> None:
         self.day = day
         self.run_id = run_id
         self.step = step
+        self.folder = folder
         self._rows = 0
         self._batches: list[pa.Table] = []
         self._returns: list[Floats] = []
@@ -146,7 +152,10 @@ class TrialLedger:
         ]
         filled |= {"day": [self.day] * rows, "run_id": [self.run_id] * rows, "step": [self.step] * rows,
                    "seq": list(range(self._rows, self._rows + rows)), "ledger_version": [LEDGER_VERSION] * rows}
-        self._batches.append(checked(_table(filled, self.step), f"trial ledger {self.step}"))
+        batch = checked(_table(filled, self.step), f"trial ledger {self.step}")
+        if self.folder is not None and rows:
+            write_part(self.folder / PARTS, len(self._batches), batch, returns)
+        self._batches.append(batch)
         self._rows += rows
 
     def _keep(self, returns: Floats, rows: int) -> list[str]:
@@ -167,9 +176,10 @@ class TrialLedger:
 
     def write(self, folder: Path) -> Path:
         """Write the rows to folder/trials.parquet, and the returns that they point at beside it."""
-        if self._returns:
-            write_parquet(folder / RETURNS_NAME, _returns_table(self._returns), float_encoding=True)
-        return write_parquet(folder / FILE_NAME, self.table())
+        returns = [returns_list(batch) for batch in self._returns]
+        written = _write(folder, self.table(), pa.chunked_array(returns, RETURNS_TYPE))
+        drop_parts((self.folder or folder) / PARTS)
+        return written
 
 
 def read_trials(path: Path) -> pa.Table:
@@ -189,12 +199,28 @@ def read_returns(folder: Path, returns_at: str) -> Floats:
     return np.array(table["returns"][int(row)].as_py(), dtype=np.float64)
 
 
-def _returns_table(batches: Sequence[Floats]) -> pa.Table:
-    """One list of block returns a row, in single precision: enough to compare and to cluster, half the size."""
-    lengths = np.concatenate([np.full(len(batch), batch.shape[1]) for batch in batches])
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    values = np.concatenate([batch.astype(np.float32).ravel() for batch in batches])
-    return pa.table({"returns": pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))})
+def _write(folder: Path, rows: pa.Table, returns: pa.ChunkedArray) -> Path:
+    """Write a ledger and the returns that it points at; the rows last, so that no row ever points at nothing."""
+    if len(returns):
+        write_parquet(folder / RETURNS_NAME, pa.table({"returns": returns.combine_chunks()}), float_encoding=True)
+    return write_parquet(folder / FILE_NAME, rows)
+
+
+def settled(folder: Path) -> Path | None:
+    """The ledger in a step's artefacts, made from the batches of a step that never wrote it; None if it counted none.
+
+    Raises DataError when a batch is missing or can not be read.
+    """
+    path, parts = folder / FILE_NAME, folder / PARTS
+    if not path.is_file() and parts.is_dir():
+        rows, returns = read_parts(parts)
+        if rows is not None:
+            if rows["seq"][0].as_py() != 0:
+                raise DataError(f"{parts}: its first batch is missing. Restore it from a backup.")
+            _write(folder, checked(rows, str(parts)), returns)
+    if path.is_file():
+        drop_parts(parts)
+    return path if path.is_file() else None
 
 
 def checked(table: pa.Table, where: str) -> pa.Table:

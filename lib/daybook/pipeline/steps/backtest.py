@@ -70,7 +70,7 @@ def backtest_candidates(day: Day) -> BacktestStep:
     Tuning uses the design's own span; validation is the scoring window, the same in which the pool is scored, so that
     newcomers and incumbents compare like with like and a newcomer's score is never one it was fitted to.
     """
-    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
     listed = day.read_json("10_design", "candidates")
     designed = [parse_spec(entry["spec"]) for entry in listed]
     refused = leaking(day, designed)

@@ -11,7 +11,7 @@ import pandas as pd
 from daybook.core.time import Window
 from daybook.design import Candidate, DesignRequest, DesignResult, GateRules, Parent, propose
 from daybook.pipeline.day import Day
-from daybook.pipeline.screening import Screened, best_by_strategy, count_trials, screen
+from daybook.pipeline.screening import best_by_strategy, count_trials, screen
 from daybook.pipeline.steps.score import UNDERPERFORMING, pool_strategies
 from daybook.rank import Evidence, TrialLedger
 from daybook.rank.pool import TUNED_ORIGIN
@@ -51,12 +51,9 @@ def design_strategies(day: Day) -> DesignStep:
 
     The pool's underperformers go along, for their parameters to be tuned; everything ever tried is known and refused.
     """
-    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
     members = pool_strategies(day)
-    evaluated: list[Screened] = []
-    result = _searched(day, [strategy for _, strategy in members.values()], evaluated)
-    parents = {one.strategy.identity: one.parents for one in result.evaluated}
-    count_trials(ledger, day, "design", AUTHOR, evaluated, design_window(day), parents=parents)
+    result = _searched(day, [strategy for _, strategy in members.values()], ledger)
     listed = [_entry(candidate) for candidate in result.candidates]
     listed += _to_tune(day, members)
     ledger.write(day.artefacts)
@@ -66,13 +63,14 @@ def design_strategies(day: Day) -> DesignStep:
     return step
 
 
-def _searched(day: Day, pool: Sequence[Strategy], evaluated: list[Screened]) -> DesignResult:
-    """The designer's answer; every simulation behind a score is kept for the ledger."""
+def _searched(day: Day, pool: Sequence[Strategy], ledger: TrialLedger) -> DesignResult:
+    """The designer's answer; every simulation behind a score is counted before the search sees the score."""
     window = design_window(day)
+    parents: dict[str, Sequence[str]] = {}
 
     def scores(strategies: Sequence[Strategy]) -> list[float | None]:
         found = screen(day, strategies, window)
-        evaluated.extend(found)
+        count_trials(ledger, day, "design", AUTHOR, found, window, parents=parents)
         best = best_by_strategy(found)
         return [best[s.identity].result.score if s.identity in best else None for s in strategies]
 
@@ -91,6 +89,7 @@ def _searched(day: Day, pool: Sequence[Strategy], evaluated: list[Screened]) -> 
         generations=day.settings.generations,
         per_structure=1,
         rules=GateRules(longest_warmup=_longest_warmup(day)),
+        lineage=parents.update,
     ))
 
 

@@ -43,7 +43,7 @@ class ScoreStep:
 
 def score_pools(day: Day) -> ScoreStep:
     """Try the guards, bring the feature store up to date, score yesterday's pools, and extend their evidence."""
-    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
     canaries = run_canaries(day)
     features = _refresh_features(day)
     scored = _score_strategies(day, ledger)

@@ -17,6 +17,8 @@ from daybook.models import (
     LabelSettings,
     Market,
     ModelScorecard,
+    TrainedEnsemble,
+    TrainedModel,
     TrainRequest,
     plan_folds,
     save_day,
@@ -48,13 +50,13 @@ class TrainStep:
 
 def train_models(day: Day) -> TrainStep:
     """Train on the whole history, score every model and ensemble on the scoring window, save what was fitted."""
-    trained = train_all(train_request(day))
+    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
+    trained = train_all(train_request(day), lambda each, data_hash: _count(day, ledger, each, data_hash))
     results = {each.scorecard.identity: _scored(day, each.scorecard, each.window.portfolio) for each in trained.trained}
     members = {
         kind: [_member(day, kind, card, results[card.identity]) for card in _cards(trained, kind)]
         for kind in ("model", "ensemble")
     }
-    ledger = _ledger(day, trained)
     save_day(trained, day.artefacts)
     ledger.write(day.artefacts)
     day.write("scores", {identity: result.model_dump(mode="json") for identity, result in results.items()})
@@ -107,23 +109,22 @@ def _member(day: Day, kind: Literal["model", "ensemble"], card: ModelScorecard, 
     )
 
 
-def _ledger(day: Day, trained: DayModels) -> TrialLedger:
-    """One trial a fold and one a simulation for every model and ensemble: each is an evaluation of an idea."""
-    ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step)
-    for each in trained.trained:
-        card = each.scorecard
-        common: dict[str, Any] = {
-            "kind": card.kind, "identity": card.identity, "structure_hash": card.identity, "timeframe": card.timeframe,
-            "birth": day.start_ms, "author": "daily training", "data_hash": trained.data_hash,
-        }
-        for fold in card.folds:
-            ledger.add(
-                **common, params={"fold": fold.fold}, symbol="all", window_start=fold.test_start_ms,
-                window_end=fold.test_end_ms, n_bars=fold.n_test, outcome="ok", returns_reason=_PREDICTED,
-            )
-        count_backtest(ledger, common, each.whole)
-        count_backtest(ledger, common, each.window)
-    return ledger
+def _count(day: Day, ledger: TrialLedger, each: TrainedModel | TrainedEnsemble, data_hash: str) -> None:
+    """One trial a fold and one a simulation of a model or ensemble: each is an evaluation of an idea."""
+    card = each.scorecard
+    common: dict[str, Any] = {
+        "kind": card.kind, "identity": card.identity, "structure_hash": card.identity, "timeframe": card.timeframe,
+        "birth": day.start_ms, "author": "daily training", "data_hash": data_hash,
+    }
+    if card.folds:
+        ledger.extend({
+            **common, "params": [{"fold": fold.fold} for fold in card.folds], "symbol": "all",
+            "window_start": [fold.test_start_ms for fold in card.folds],
+            "window_end": [fold.test_end_ms for fold in card.folds], "n_bars": [fold.n_test for fold in card.folds],
+            "outcome": "ok", "returns_reason": _PREDICTED,
+        })
+    count_backtest(ledger, common, each.whole)
+    count_backtest(ledger, common, each.window)
 
 
 def _step(day: Day, trained: DayModels, results: dict[str, ScoreResult], ledger: TrialLedger) -> TrainStep:
