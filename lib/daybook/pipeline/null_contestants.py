@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daybook.backtest import Simulation, null_bits, replay_bits
+from daybook.backtest import Holdings, Simulation, null_bits, random_entry_bits, replay_bits
 from daybook.core.arrays import Bytes, Floats
 from daybook.core.hashing import hash_json
 from daybook.core.seeds import generator
@@ -19,10 +19,13 @@ from daybook.market import Bars
 from daybook.pipeline.day import Day
 from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, score
 from daybook.rank.pool import NULL_PREFIX
-from daybook.strategy import Strategy, signal_bits
+from daybook.strategy import Stops, Strategy, signal_bits
 
-WAYS = {"random entries": "spells", "shuffled in time": "shift"}
-"""What a null is called -> how its signals are made from those of the strategy that it copies."""
+RANDOM_ENTRIES, SHUFFLED = "random entries", "shuffled in time"
+WAYS = (RANDOM_ENTRIES, SHUFFLED)
+"""random entries: the strategy's own trades, as long and on the same side, at random times. No stop ends them again:
+how long the stops let each live is in its length. shuffled in time: its signals, all later by one random time, under
+its own stops, which then meet other bars; so its turnover is its own."""
 AUTHOR = "null contestants"
 
 
@@ -30,7 +33,8 @@ AUTHOR = "null contestants"
 class NullContestant:
     """A copy of a strategy that trades as it does, at times that mean nothing.
 
-    of: the strategy copied. simulations: one a market; blocks: (M, B) float64 their hourly returns.
+    of: the strategy copied. simulations: one a market; blocks: (M, B) float64 their hourly returns. turnover_ratio: its
+    turnover over all markets as a multiple of the strategy's; None where the strategy never traded.
     """
 
     identity: str
@@ -40,6 +44,7 @@ class NullContestant:
     simulations: tuple[Simulation, ...]
     blocks: Floats
     result: ScoreResult
+    turnover_ratio: float | None = None
 
 
 def null_contestants(day: Day, strategies: Sequence[Strategy]) -> list[NullContestant]:
@@ -54,28 +59,40 @@ def null_contestants(day: Day, strategies: Sequence[Strategy]) -> list[NullConte
         stops = [int(np.searchsorted(bars.open_time, day.window.end_ms)) for bars in markets]
         seen = [bars.rows(0, stop) for bars, stop in zip(markets, stops, strict=True)]
         signals = [signal_bits(strategy, bars) for bars in seen]
+        own = [_replayed(day, bits, bars, strategy.stops()) for bits, bars in zip(signals, seen, strict=True)]
         for way in WAYS:
             simulations = tuple(
-                replay_bits(_shuffled(day, strategy, way, bars, bits), bars, strategy.stops(), day.costs, day.window,
-                            conditions=day.conditions)
-                for bars, bits in zip(seen, signals, strict=True)
+                _null(day, strategy, way, bars, bits, one) for bars, bits, one in zip(seen, signals, own, strict=True)
             )
-            found.append(_scored(day, strategy, way, simulations))
+            found.append(_scored(day, strategy, way, simulations, sum(one.metrics.turnover for one in own)))
     return found
 
 
-def _shuffled(day: Day, strategy: Strategy, way: str, bars: Bars, bits: Bytes) -> Bytes:
+def _null(day: Day, strategy: Strategy, way: str, bars: Bars, bits: Bytes, own: Simulation) -> Simulation:
+    """One null on one market. bits, own: the strategy's signals there and what it did with them."""
     rng = generator(day.settings.seed, "null", day.sealed.day, way, strategy.identity, bars.symbol)
     first = int(np.searchsorted(bars.open_time, day.window.start_ms))
-    return null_bits(WAYS[way], bits, rng, slice(first, len(bits)))
+    if way == SHUFFLED:
+        return _replayed(day, null_bits("shift", bits, rng, slice(first, len(bits))), bars, strategy.stops())
+    drawn = np.zeros_like(bits)
+    held = Holdings.of(own)
+    drawn[first:first + held.n_bars] = random_entry_bits(held, rng)
+    return _replayed(day, drawn, bars, Stops())
 
 
-def _scored(day: Day, strategy: Strategy, way: str, simulations: tuple[Simulation, ...]) -> NullContestant:
+def _replayed(day: Day, bits: Bytes, bars: Bars, stops: Stops) -> Simulation:
+    return replay_bits(bits, bars, stops, day.costs, day.window, conditions=day.conditions)
+
+
+def _scored(
+    day: Day, strategy: Strategy, way: str, simulations: tuple[Simulation, ...], turnover: float
+) -> NullContestant:
     blocks = np.stack([one.block_returns() for one in simulations])
     trades = sum(one.metrics.trades for one in simulations)
     result = score(equal_capital(list(blocks)), trades, rules=ScoreRules(min_trades=day.settings.min_trades))
     identity = NULL_PREFIX + hash_json([way, strategy.identity, day.sealed.day, day.settings.seed])
-    return NullContestant(identity, f"{strategy.name}, {way}", way, strategy, simulations, blocks, result)
+    ratio = sum(one.metrics.turnover for one in simulations) / turnover if turnover else None
+    return NullContestant(identity, f"{strategy.name}, {way}", way, strategy, simulations, blocks, result, ratio)
 
 
 def count_nulls(ledger: TrialLedger, day: Day, nulls: Sequence[NullContestant]) -> None:

@@ -80,11 +80,13 @@ def _meaning(found: Contest) -> str:
 
 
 def null_frame(nulls: Sequence[NullContestant]) -> pd.DataFrame:
-    """One row a null, best first: what it copies, how, and what it came to."""
+    """One row a null, best first: what it copies, how, what it came to, and its turnover in that of the original."""
     rows = [{"identity": one.identity, "name": one.name, "way": one.way, "of": one.of.identity,
              "timeframe": one.of.timeframes[0], "score": one.result.score, "sharpe": one.result.sharpe,
-             "trades": one.result.trades, "n_blocks": one.result.n_blocks, "reason": one.result.reason or ""}
+             "trades": one.result.trades, "turnover_ratio": one.turnover_ratio, "n_blocks": one.result.n_blocks,
+             "reason": one.result.reason or ""}
             for one in nulls]
-    columns = ["identity", "name", "way", "of", "timeframe", "score", "sharpe", "trades", "n_blocks", "reason"]
-    frame = pd.DataFrame(rows, columns=columns).astype({"score": "float64", "sharpe": "float64"})
+    columns = ["identity", "name", "way", "of", "timeframe", "score", "sharpe", "trades", "turnover_ratio",
+               "n_blocks", "reason"]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("score", "sharpe", "turnover_ratio"), "float64"))
     return frame.sort_values(["score", "identity"], ascending=[False, True], na_position="last", ignore_index=True)
