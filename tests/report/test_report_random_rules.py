@@ -23,6 +23,6 @@ def test_the_note_counts_who_is_there_and_who_is_expected(shares: list[float], s
 
 def test_nothing_is_counted_where_nothing_is_known() -> None:
     row = robust(random_percentile=None, reasons={"random_percentile": "too few trades"})
-    html = tables.robustness([row, robust(random_percentile=0.99)]).markup
-    assert "of 1 candidate, " in html
+    html = tables.robustness([*[row] * 20, *[robust(random_percentile=0.99)] * 4]).markup
+    assert "of 4 candidates, luck in timing alone puts 0.2 above" in html
     assert "luck in timing" not in tables.robustness([row]).markup
