@@ -10,6 +10,7 @@ import pytest
 from daybook.core.arrays import Floats
 from daybook.market.bars import Bars
 from daybook.strategy import SignalPlan, SpecError, parse_expression, parse_spec, positions_from_bits, signal_bits
+from daybook.strategy.bits_kernel import write_bits
 from daybook.strategy.fields import session_mask
 from daybook.strategy.nodes import Call
 
@@ -160,6 +161,37 @@ def test_a_row_in_use_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan.bits(parse_spec({"name": "t", "long_entry": "close > sma(close, 5)", "max_holding": 3})).any()
     with pytest.raises(SpecError, match="more than 3 columns are needed at once"):
         plan.bits(parse_spec({"name": "t", "long_entry": "wma(high, 6) > wma(open, 6)", "max_holding": 3}))
+
+
+def test_a_full_arena_costs_batches_and_no_column() -> None:
+    """Nested columns that were begun when no row was left are neither read nor in the way of the next batch."""
+    spec = parse_spec({"name": "nested", "long_entry": "ema(delta(sma(close, a), b), c) > 0", "max_holding": 3,
+                       "short_entry": "ema(delta(sma(high, d), e), f) < 0",
+                       "parameters": dict.fromkeys("abcdef", {"low": 2, "high": 60, "default": 5, "integer": True})})
+    rng, bars = np.random.default_rng(4), random_tape(400)
+    columns = {name: rng.integers(2, 61, 300).astype(float).tolist() for name in "abcdef"}
+    plan, seen = SignalPlan(bars, memory_bytes=1), 0
+    for first, batch in plan.batches(spec, columns, 300):
+        planes = batch.planes(len(bars))
+        batch.write(0, len(bars), planes)
+        for place in range(0, len(batch), 7):
+            bits = np.empty(len(bars), np.uint8)
+            write_bits(planes[place], bits)
+            params = {name: column[first + place] for name, column in columns.items()}
+            np.testing.assert_array_equal(bits, signal_bits(spec, bars, params))
+        seen += len(batch)
+    assert seen == 300
+
+
+def test_a_request_that_failed_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daybook.strategy.plan._FEWEST_ROWS", 3)
+    bars = random_tape(100)
+    plan = SignalPlan(bars, memory_bytes=1)
+    wide = parse_spec({"name": "t", "long_entry": "wma(wma(ema(high, 3), 4), 6) > open", "max_holding": 3})
+    narrow = parse_spec({"name": "t", "long_entry": "high > ema(high, 3)", "max_holding": 3})
+    with pytest.raises(SpecError, match="columns are needed at once"):
+        plan.bits(wide)
+    np.testing.assert_array_equal(plan.bits(narrow), signal_bits(narrow, bars))
 
 
 def test_output_row_is_reused_when_given() -> None:

@@ -64,6 +64,7 @@ class SignalPlan:
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
         self._running: dict[Hashable, tuple[int, RunningSums]] = {}
         self._programs: dict[str, Program] = {}
+        self._spare: list[int] = []
 
     def close(self) -> None:
         """End the plan's life; it holds no column from here on."""
@@ -81,7 +82,7 @@ class SignalPlan:
     def bound_bits(self, strategy: Strategy, values: Values, out: Bytes | None = None) -> Bytes:
         """`bits` for all parameters' values as `Strategy.bind` returned them, which are not checked again."""
         bits = np.empty(len(self.bars), np.uint8) if out is None else out
-        self._pinned.clear()
+        self._begin()
         self._write(self._batch(self._program(strategy), {name: (value,) for name, value in values.items()}, 1), bits)
         return bits
 
@@ -93,7 +94,7 @@ class SignalPlan:
         first, most = 0, count
         while first < count:
             stop = min(first + most, count)
-            self._pinned.clear()
+            self._begin()
             try:
                 part = {name: column[first:stop] for name, column in columns.items()}
                 batch = self._batch(self._program(strategy), part, stop - first)
@@ -107,7 +108,7 @@ class SignalPlan:
 
     def column(self, node: Node, params: Mapping[str, float] | None = None) -> Floats:
         """(T,) float64 copy of a series' values, or 0/1 of a condition; NaN while a series is undefined."""
-        self._pinned.clear()
+        self._begin()
         values: Floats = self._arena[self._row(node, params or {})].copy()
         return values
 
@@ -209,7 +210,9 @@ class SignalPlan:
 
         Raises ArenaFullError rather than reuse a row that the evaluation under way still reads.
         """
-        if self._used < self._arena.shape[0]:
+        if self._spare:
+            row = self._spare.pop()
+        elif self._used < self._arena.shape[0]:
             row = self._used
             self._used += 1
         else:
@@ -221,6 +224,12 @@ class SignalPlan:
             del self._warmup_of[oldest]
         self._row_of[key] = row
         return row
+
+    def _begin(self) -> None:
+        """Pin no column, and free the rows of those that were begun when the arena was found to be full."""
+        self._pinned.clear()
+        for key in [key for key in self._row_of if key not in self._warmup_of]:
+            self._spare.append(self._row_of.pop(key))
 
     def _compute(self, node: Call, values: Values, out: Floats) -> None:
         operator = REGISTRY[node.operator]
