@@ -134,9 +134,15 @@ def _mean(window: Sequence[float]) -> float:
     return window[0] if len(set(window)) == 1 else math.fsum(window) / len(window)
 
 
+def _deviations(window: Sequence[float]) -> list[float]:
+    """Distances from the mean, by way of the oldest value: close numbers have an exact difference, no exact mean."""
+    moved = [value - window[0] for value in window]
+    mean = math.fsum(moved) / len(moved)
+    return [value - mean for value in moved]
+
+
 def _moment(window: Sequence[float], power: int) -> float:
-    mean = _mean(window)
-    return math.fsum((value - mean) ** power for value in window) / len(window)
+    return math.fsum(deviation**power for deviation in _deviations(window)) / len(window)
 
 
 def _std(window: Sequence[float]) -> float:
@@ -173,9 +179,9 @@ def _quantile(window: Sequence[float], share: float) -> float:
 
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float:
     left, right = zip(*pairs, strict=True)
-    a, b = _mean(left), _mean(right)
-    scale = math.sqrt(_moment(left, 2) * _moment(right, 2))
-    return math.fsum((x - a) * (y - b) for x, y in pairs) / len(pairs) / scale if scale else NAN
+    scale = math.sqrt(_moment(left, 2)) * math.sqrt(_moment(right, 2))
+    products = (x * y for x, y in zip(_deviations(left), _deviations(right), strict=True))
+    return math.fsum(products) / len(pairs) / scale if scale else NAN
 
 
 def _efficiency(window: Sequence[float]) -> float:
@@ -212,7 +218,7 @@ def _at_once(rule: Callable[..., float]) -> Callable[..., Step]:
 STEPS: dict[str, Callable[..., Step]] = {
     "sma": _rolling(_mean), "wma": _rolling(_weighted), "std": _rolling(_std), "sum": _rolling(math.fsum),
     "skew": _rolling(lambda w: _over_deviation(w, lambda s: _moment(w, 3) / s**3)),
-    "zscore": _rolling(lambda w: _over_deviation(w, lambda s: (w[-1] - _mean(w)) / s)),
+    "zscore": _rolling(lambda w: _over_deviation(w, lambda s: _deviations(w)[-1] / s)),
     "slope": _rolling(_slope), "highest": _rolling(max), "lowest": _rolling(min),
     "argmax": _rolling(lambda w: w[::-1].index(max(w))), "argmin": _rolling(lambda w: w[::-1].index(min(w))),
     "rank": _rolling(_rank), "quantile": _rolling(_quantile), "correlation": _rolling(_correlation),

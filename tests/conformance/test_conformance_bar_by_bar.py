@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from bar_by_bar import CROSSES, BarByBar, bits_bar_by_bar, rows_of
 from test_conformance_operators import EXPRESSIONS
@@ -109,3 +112,41 @@ def test_decisions_do_not_change_when_later_bars_arrive(plan: SignalPlan) -> Non
         with closing(SignalPlan(BARS.rows(0, length))) as known:
             for strategy in strategies:
                 np.testing.assert_array_equal(known.bits(strategy), plan.bits(strategy)[:length])
+
+
+TIED = ["std(range, 3)", "skew(range, 3)", "zscore(range, 3)", "zscore(range, 4)", "skew(return_1, 3)",
+        "skew(close_position, 4)", "correlation(range, volume, 3)", "correlation(close, typical, 3)",
+        "efficiency_ratio(close, 3)"]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("expression", TIED)
+def test_values_that_differ_by_the_rounding_of_ticks_are_what_they_are_bar_by_bar(
+    expression: str, shared_data: Path,
+) -> None:
+    """Ranges of a few ticks are equal but for the last bits of a difference, and jumps leave the window behind."""
+    path = next((shared_data / "candles/okx_swap/1m").glob("BNB*"))
+    rows = pd.read_parquet(path).iloc[:4000]
+    bars = Bars("okx", "BNBUSDT", "1m", rows["open_time"].to_numpy(),
+                *(rows[field].to_numpy(float) for field in ("open", "high", "low", "close", "volume")))
+    node = parse_expression(expression, boolean=False)
+    engine = BarByBar([node])
+    slow = np.array([float(engine.push(open_time, bar)[0]) for open_time, bar in rows_of(bars)])
+    with closing(SignalPlan(bars)) as shared:
+        found = shared.column(node)
+    np.testing.assert_allclose(found, slow, rtol=1e-9, atol=1e-12 if expression.startswith("std") else 1e-7)
+    with closing(SignalPlan(bars.rows(1, len(bars)))) as later:
+        np.testing.assert_allclose(later.column(node)[5:], found[6:], rtol=1e-9, atol=1e-7)
+
+
+@pytest.mark.parametrize("expression", ["skew(volume, 5)", "zscore(volume, 5)", "correlation(volume, close, 5)"])
+def test_a_jump_that_has_left_the_window_leaves_no_trace(expression: str) -> None:
+    rng = np.random.default_rng(2)
+    volume = 1.0 + rng.random(len(BARS)) * 1e-6
+    volume[::13] = 1e9
+    bars = replace(BARS, volume=volume)
+    node = parse_expression(expression, boolean=False)
+    engine = BarByBar([node])
+    slow = np.array([float(engine.push(open_time, bar)[0]) for open_time, bar in rows_of(bars)])
+    with closing(SignalPlan(bars)) as shared:
+        np.testing.assert_allclose(shared.column(node), slow, rtol=1e-9, atol=1e-9)

@@ -1,7 +1,9 @@
 """Rolling-window kernels: causal, written into a given row, NaN wherever the window is short or holds a NaN.
 
 Sums are kept relative to an anchor value and rebuilt every n bars, so rounding neither grows with the length of the
-history nor drowns a small deviation under a large price. A window of equal values is recognised exactly.
+history nor drowns a small deviation under a large price. A window of equal values is recognised exactly. Where what is
+left of a sum is small beside what it held since it was rebuilt, as after a jump that has left the window, the window is
+measured by itself: a value depends on its window alone.
 """
 
 from __future__ import annotations
@@ -13,12 +15,43 @@ from daybook.core.arrays import Floats
 
 STD, SKEW, ZSCORE = 0, 1, 2
 WMA, SLOPE = 0, 1
+_CANCELLED = 1e-4
+"""Share of the largest sum since the last rebuilding below which a sum has lost too many digits."""
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _window_moments(x: Floats, t: int, n: int) -> tuple[float, float, float]:
+    """Mean relative to x[t], variance and third central moment of the n values up to and with bar t, in two passes."""
+    mean = variance = third = 0.0
+    for i in range(t - n + 1, t):
+        mean += x[i] - x[t]
+    mean /= n
+    for i in range(t - n + 1, t + 1):
+        d = x[i] - x[t] - mean
+        variance += d * d
+        third += d * d * d
+    return mean, variance / n, third / n
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _window_correlation(x: Floats, y: Floats, t: int, n: int) -> tuple[float, float]:
+    """(sum of products of deviations, product of the sums of squares) of the n pairs up to and with bar t."""
+    mean_x = mean_y = sxx = syy = sxy = 0.0
+    for i in range(t - n + 1, t):
+        mean_x += (x[i] - x[t]) / n
+        mean_y += (y[i] - y[t]) / n
+    for i in range(t - n + 1, t + 1):
+        dx, dy = x[i] - x[t] - mean_x, y[i] - y[t] - mean_y
+        sxx += dx * dx
+        syy += dy * dy
+        sxy += dx * dy
+    return sxy, sxx * syy
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
     """Population deviation, skewness or z-score of the last n values; undefined (0/0) is NaN."""
-    s1 = s2 = s3 = anchor = 0.0
+    s1 = s2 = s3 = anchor = most = 0.0
     bad = equal = 0
     share = 1.0 / n
     for t in range(x.size):
@@ -26,7 +59,7 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
         equal = equal + 1 if t > 0 and now == x[t - 1] else 1
         if t % n == 0:
             anchor = now if np.isfinite(now) else 0.0
-            s1 = s2 = s3 = 0.0
+            s1 = s2 = s3 = most = 0.0
             bad = 0
             for i in range(max(0, t - n + 1), t):
                 if np.isfinite(x[i]):
@@ -49,6 +82,7 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
             s1 += d
             s2 += d * d
             s3 += d * d * d
+            most = max(most, s2)
         else:
             bad += 1
         if t < n - 1 or bad > 0:
@@ -58,16 +92,20 @@ def rolling_moment(x: Floats, n: int, which: int, out: Floats) -> None:
             out[t] = 0.0 if which == STD else np.nan
             continue
         mean = s1 * share
-        variance = max(s2 * share - mean * mean, 0.0)
+        variance = s2 * share - mean * mean
+        third = s3 * share - 3.0 * mean * s2 * share + 2.0 * mean * mean * mean
+        last = now - anchor
+        if variance <= _CANCELLED * most * share:
+            mean, variance, third = _window_moments(x, t, n)
+            last = 0.0
         if which == STD:
             out[t] = np.sqrt(variance)
         elif variance <= 0.0:
             out[t] = np.nan
         elif which == SKEW:
-            third = s3 * share - 3.0 * mean * s2 * share + 2.0 * mean * mean * mean
             out[t] = third / (variance * np.sqrt(variance))
         else:
-            out[t] = (now - anchor - mean) / np.sqrt(variance)
+            out[t] = (last - mean) / np.sqrt(variance)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -115,7 +153,7 @@ def rolling_linear(x: Floats, n: int, which: int, out: Floats) -> None:
 @njit(cache=True, error_model="numpy", nogil=True)
 def rolling_correlation(x: Floats, y: Floats, n: int, out: Floats) -> None:
     """Pearson correlation of the last n pairs, in [-1, 1]; NaN where either side does not move."""
-    sx = sy = sxx = syy = sxy = ax = ay = 0.0
+    sx = sy = sxx = syy = sxy = ax = ay = most_x = most_y = 0.0
     bad = same_x = same_y = 0
     for t in range(x.size):
         good = np.isfinite(x[t]) and np.isfinite(y[t])
@@ -124,7 +162,7 @@ def rolling_correlation(x: Floats, y: Floats, n: int, out: Floats) -> None:
         if t % n == 0:
             ax = x[t] if good else 0.0
             ay = y[t] if good else 0.0
-            sx = sy = sxx = syy = sxy = 0.0
+            sx = sy = sxx = syy = sxy = most_x = most_y = 0.0
             bad = 0
             first = max(0, t - n + 1)
         else:
@@ -149,11 +187,15 @@ def rolling_correlation(x: Floats, y: Floats, n: int, out: Floats) -> None:
                 sxy += dx * dy
             else:
                 bad += 1
+        most_x, most_y = max(most_x, sxx), max(most_y, syy)
         out[t] = np.nan
         if t >= n - 1 and bad == 0 and same_x < n and same_y < n:
-            scale = (sxx - sx * sx / n) * (syy - sy * sy / n)
+            left_x, left_y, shared = sxx - sx * sx / n, syy - sy * sy / n, sxy - sx * sy / n
+            scale = left_x * left_y
+            if left_x <= _CANCELLED * most_x or left_y <= _CANCELLED * most_y:
+                shared, scale = _window_correlation(x, y, t, n)
             if scale > 0.0:
-                out[t] = min(1.0, max(-1.0, (sxy - sx * sy / n) / np.sqrt(scale)))
+                out[t] = min(1.0, max(-1.0, shared / np.sqrt(scale)))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -227,7 +269,7 @@ def rolling_quantile(x: Floats, n: int, q: float, out: Floats) -> None:
 @njit(cache=True, error_model="numpy", nogil=True)
 def rolling_efficiency(x: Floats, n: int, out: Floats) -> None:
     """Distance covered in n bars over the length of the path, 0 to 1; NaN where the path has no length."""
-    path = 0.0
+    path = most = 0.0
     last_bad = -1
     still = 0
     for t in range(x.size):
@@ -235,12 +277,13 @@ def rolling_efficiency(x: Floats, n: int, out: Floats) -> None:
             last_bad = t
         step = abs(x[t] - x[t - 1]) if t > 0 else 0.0
         still = still + 1 if step == 0.0 else 0
-        if t % n == 0 or t - last_bad <= n + 1:
-            path = 0.0
+        if t % n == 0 or t - last_bad <= n + 1 or path <= _CANCELLED * most:
+            path = most = 0.0
             for i in range(max(1, t - n + 1, last_bad + 2), t + 1):
                 path += abs(x[i] - x[i - 1])
         else:
             path += step - abs(x[t - n] - x[t - n - 1]) if t > n else step
+        most = max(most, path)
         if t < n or (last_bad >= 0 and t - last_bad <= n) or still >= n or path <= 0.0:
             out[t] = np.nan
         else:
