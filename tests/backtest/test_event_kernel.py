@@ -135,6 +135,15 @@ def test_a_sweep_of_more_sets_than_a_batch_equals_the_replay_of_each() -> None:
         assert_same(np.array([row[name] for name in METRICS], float), done.metrics.row())
 
 
+@pytest.mark.parametrize("quantity", [1e-8, 1e-5, 1e-3])
+def test_a_small_position_keeps_its_digits_in_sweep_and_replay(quantity: float) -> None:
+    """Returns of a millionth of the capital are told from its equity without losing the digits they have."""
+    bars, sizing = walk_bars(20_000), Sizing(quantity=quantity)
+    row = sweep(parse_spec(MA_SPEC), bars, None, Costs(2.0, 1.0), sizing=sizing).iloc[0]
+    done = replay(parse_spec(MA_SPEC), bars, None, Costs(2.0, 1.0), sizing=sizing).metrics
+    assert row["sharpe"] == pytest.approx(done.sharpe, rel=1e-12)
+
+
 def test_a_row_does_not_depend_on_what_else_is_in_the_sweep() -> None:
     bars, spec = walk_bars(2000), parse_spec(RSI_SPEC)
     sets = [{"window": float(5 + number % 30), "sl": 0.002 + number % 7 / 1000} for number in range(90)]

@@ -207,7 +207,8 @@ def _write_changes(changes: Floats, closes: Floats, bars: tuple[int, int], held:
     base, signed = held[0], held[1]
     before, now = closes[bars[0] - 1:bars[1] - 1], closes[bars[0]:bars[1]]
     for i in range(now.size):
-        changes[i] = (base + signed * now[i]) / (base + signed * before[i]) - 1.0
+        worth = base + signed * before[i]
+        changes[i] = ((base + signed * now[i]) - worth) / worth
 
 
 @_summing
@@ -332,7 +333,7 @@ def run_one(bits: Bytes, tape: Tape, terms: Terms, stops: Levels, out: Floats, r
                 _leave(account, record, t, closes[t], side_costs[t], _RUIN if value <= 0.0 else _END)
             side, signed, base = 0, 0.0, account[_REALISED]
             value = base
-        changes[moved], moved = value / equity - 1.0, moved + 1
+        changes[moved], moved = (value - equity) / equity, moved + 1
         track, equity = _deepen(track, value), value
         ruined = account[_RUINED] != 0.0
         _record_marks(record, closes, (t, last + 1 if ruined else t + 1), (base, signed, lower, upper))
@@ -351,7 +352,7 @@ def write_story(out: Floats, record: Record, trades: int, bars_held: int, ruined
     changes = np.zeros(equity.size)
     for t in range(1, equity.size):
         if equity[t] != equity[t - 1]:
-            changes[t] = equity[t] / equity[t - 1] - 1.0
+            changes[t] = (equity[t] - equity[t - 1]) / equity[t - 1]
         track = _deepen(track, equity[t])
     for row in record[1][:trades]:
         if row[6] > ROUNDING:
