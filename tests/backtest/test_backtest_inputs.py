@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +129,26 @@ def test_a_part_of_a_bar_is_no_maximum_holding(bars_held: float) -> None:
         simulate_bits(bits_of(0, 0, 0, 0, 0), bars_of(CALM), Stops(max_holding=bars_held))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("bars_held", [sys.maxsize, 2**64, 1e19])
+@pytest.mark.parametrize("trailing", [0.0, 0.5])
+def test_a_maximum_holding_beyond_any_tape_is_none(bars_held: int, trailing: float) -> None:
+    done = replay_bits(bits_of(LE, 0, 0, 0, 0), bars_of(CALM), Stops(max_holding=bars_held, trailing_stop=trailing))
+    free = replay_bits(bits_of(LE, 0, 0, 0, 0), bars_of(CALM), Stops(trailing_stop=trailing))
+    assert done.metrics == free.metrics
+    assert done.trades["reason"].tolist() == ["end"]
+
+
+@pytest.mark.parametrize("early_ms", [1, 39_201, 59_999])
+def test_a_bar_that_opens_before_the_last_is_complete_is_refused(early_ms: int) -> None:
+    """As recorded on 4 December 2017, 20.8 s after the one before: its open is no price that a decision could get."""
+    bars = bars_of(CALM)
+    times = bars.open_time - np.where(np.arange(5) >= 3, early_ms, 0)
+    odd = replace(bars, open_time=times)
+    with pytest.raises(DataError, match=r"the bar of 2023-11-14 22:16\S* UTC opens before that of .* is complete, 1 of them"):
+        simulate_bits(bits_of(LE, 0, 0, 0, 0), odd)
+    assert simulate_bits(bits_of(LE, 0, 0, 0, 0), odd, None, FREE, bar_window(odd, 0, 2)).n_bars == 2
+
+
 @pytest.mark.parametrize("price", [math.nan, math.inf, 0.0, -1.0])
 def test_untradable_price_is_refused_by_place(price: float) -> None:
     rows = [list(row) for row in CALM]
@@ -156,8 +178,9 @@ def test_several_markets_are_refused_where_one_is_simulated() -> None:
             simulate()
 
 
-@pytest.mark.parametrize("sizing", [{"capital": 0.0}, {"capital": math.inf}, {"quantity": -1.0}, {"quantity": 0.0}])
-def test_impossible_sizing_is_refused(sizing: dict[str, float]) -> None:
+@pytest.mark.parametrize("sizing", [{"capital": 0.0}, {"capital": math.inf}, {"quantity": -1.0}, {"quantity": 0.0},
+                                    {"capital": "10"}, {"notional": True}])
+def test_impossible_sizing_is_refused(sizing: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="finite number above 0"):
         Sizing(**sizing)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from backtest_tapes import LE, LX, RSI_SPEC, SE, bar_window, bars_of, bits_of, play, walk_bars
+from backtest_tapes import LE, LX, RSI_SPEC, SE, bar_window, bits_of, play, walk_bars
 
 from daybook.backtest import Simulation, Sizing, replay, replay_bits, to_vectorbt
 from daybook.core.errors import UsageError
@@ -75,15 +75,12 @@ def test_a_strategy_of_the_day_converts_and_draws_plain_figures() -> None:
 
 
 @pytest.mark.slow
-def test_a_bar_that_the_next_one_overlaps_keeps_its_own_stop() -> None:
-    """As recorded on 4 December 2017: a bar opens 20.8 s after the one before."""
-    bars = bars_of([[100, 100, 100, 100], [100, 100, 90, 96], [96, 97, 95, 97], [97, 97, 97, 97]])
-    times = bars.open_time + np.array([0, 0, 20_799 - 60_000, 20_799 - 60_000])
-    bars = Bars(bars.venue, bars.symbol, "1m", times, bars.open, bars.high, bars.low, bars.close, bars.volume)
-    done = replay_bits(bits_of(LE, 0, 0, 0), bars, Stops(stop_loss=0.05), COSTS)
-    assert done.trades["reason"].tolist() == ["stop"]
-    assert to_vectorbt(done, bars).orders.records["idx"].tolist() == [1, 1]
-    assert_same(done, to_vectorbt(done, bars))
+def test_a_whole_number_of_capital_converts_as_any_other() -> None:
+    bars = walk_bars(300)
+    done = replay(parse_spec(RSI_SPEC), bars, None, COSTS, None, Sizing(capital=10_000, notional=2))
+    portfolio = to_vectorbt(done, bars)
+    assert portfolio.final_value() == pytest.approx(done.equity[-1], rel=1e-9)
+    assert portfolio.total_return() == pytest.approx(done.metrics.total_return, rel=1e-9)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from daybook.backtest.kernel import LEDGER, METRICS, Levels, Record, run_one, wa
 from daybook.backtest.metrics import Metrics
 from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.story_kernel import Sides, run_story
-from daybook.backtest.tape import WindowTape, window_tape
+from daybook.backtest.tape import WindowTape, holding_bars, window_tape
 from daybook.core.arrays import Bytes, Floats
 from daybook.core.errors import UsageError
 from daybook.core.time import Window
@@ -36,7 +36,7 @@ def kernel_levels(stops: Stops | None) -> Levels:
             raise SignalError(f"stops: {name} is {value!r}, allowed is a finite number of at least 0 (0 = off).")
     if stops.max_holding != int(stops.max_holding):
         raise SignalError(f"stops: max_holding is {stops.max_holding!r}, allowed is a whole number of bars (0 = off).")
-    return float(stops.stop_loss), float(stops.take_profit), int(stops.max_holding)
+    return float(stops.stop_loss), float(stops.take_profit), holding_bars(stops)
 
 
 def window_bits(bits: Bytes, tape: WindowTape) -> Bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -45,8 +46,11 @@ class Sizing:
     def __post_init__(self) -> None:
         for name in ("capital", "quantity", "notional", "volatility_target", "risk", "leverage_cap"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 < float(value) < np.inf:
                 raise SizingError(f"sizing: {name} is {value!r}, allowed is a finite number above 0.")
+            object.__setattr__(self, name, float(value))
         if not isinstance(self.volatility_bars, int | np.integer) or self.volatility_bars < 2:
             raise SizingError(f"sizing: volatility_bars is {self.volatility_bars!r}, allowed is a whole number of at "
                               "least 2.")

@@ -13,12 +13,15 @@ from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.story_kernel import Detail, RuleSet, StoryTape
 from daybook.core.arrays import Floats, Ints
 from daybook.core.errors import DataError, UsageError
-from daybook.core.time import Window, bars_per_year, utc_text
+from daybook.core.time import Window, bars_per_year, timeframe_ms, utc_text
 from daybook.execution import Costs
 from daybook.market.bars import Bars
 from daybook.strategy import Stops
 
 __all__ = ["NOTIONAL", "PriceError", "Sizing", "WindowError", "WindowTape", "require_one_market", "window_tape"]
+
+
+_LONGEST_TAPE = 1 << 40
 
 
 class WindowError(DataError):
@@ -27,6 +30,11 @@ class WindowError(DataError):
 
 class PriceError(DataError):
     """A bar whose prices can not be traded: not finite, or not positive."""
+
+
+def holding_bars(stops: Stops) -> int:
+    """The maximum holding as kernels read it: more bars than any tape has are that many, for bars are added to it."""
+    return int(min(stops.max_holding, _LONGEST_TAPE))
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class WindowTape:
         return RuleSet(
             self.terms[0], self.terms[1], float(self.sizing.share(stops)), float(self.sizing.cap),
             self.sizing.compounding, self.conditions.latency_bars, float(stops.stop_loss), float(stops.take_profit),
-            int(stops.max_holding), float(stops.trailing_stop), float(stops.break_even),
+            holding_bars(stops), float(stops.trailing_stop), float(stops.break_even),
             0.0 if margin is None else 1.0 / margin.leverage, 0.0 if margin is None else float(margin.maintenance))
 
     @cached_property
@@ -82,8 +90,9 @@ def window_tape(
 ) -> WindowTape:
     """Cut the window out of the bars (None = all of them) and price its fills.
 
-    Raises UsageError for anything but one market's bars, WindowError when the window holds no bar, PriceError when a
-    price in it is not finite and positive, FundingError or DetailError when the conditions do not cover it.
+    Raises UsageError for anything but one market's bars, WindowError when it holds no bar or overlapping ones,
+    PriceError when a price in it is not finite and positive, FundingError or DetailError when the conditions do not
+    cover it.
     """
     require_one_market(bars)
     start, stop = 0, len(bars)
@@ -92,6 +101,7 @@ def window_tape(
     if start == stop:
         raise WindowError(_no_bars(bars, window))
     prices = [np.ascontiguousarray(side[start:stop]) for side in (bars.open, bars.high, bars.low, bars.close)]
+    _check_times(bars, start, stop)
     _check_prices(bars, start, prices)
     side_cost = np.ascontiguousarray(costs.side_cost(bars)[start:stop])
     tape = (prices[0], prices[1], prices[2], prices[3], side_cost, block_ranges(*prices[1:]))
@@ -114,6 +124,16 @@ def _no_bars(bars: Bars, window: Window | None) -> str:
         return f"{bars.name}: there are no bars to simulate. Import candles of this market first."
     return (f"{bars.name}: no bar opens in [{utc_text(window.start_ms)}, {utc_text(window.end_ms)}); the bars given "
             f"run from {utc_text(bars.open_time[0])} to {utc_text(bars.open_time[-1])}. Choose a window inside them.")
+
+
+def _check_times(bars: Bars, start: int, stop: int) -> None:
+    """A bar that opens before the one before it is complete would fill orders before they are decided."""
+    early = np.flatnonzero(np.diff(bars.open_time[start:stop]) < timeframe_ms(bars.timeframe))
+    if early.size:
+        before, after = (utc_text(bars.open_time[start + int(early[0]) + step]) for step in (0, 1))
+        raise WindowError(f"{bars.name}: the bar of {after} opens before that of {before} is complete, {early.size} of "
+                          f"them are early; allowed is one bar in each {bars.timeframe}. Leave out the odd ones, or "
+                          "give the timeframe that the bars have.")
 
 
 def _check_prices(bars: Bars, start: int, prices: list[Floats]) -> None:
