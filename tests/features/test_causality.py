@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,19 @@ def test_a_series_of_the_past_passes_at_every_cut(delay: int, cut: int) -> None:
 ])
 def test_whatever_knows_the_sample_is_found(leaking) -> None:
     assert first_leak(leaking, BARS, [40, 90]) is not None
+
+
+def test_a_series_that_knows_of_a_halt_to_come_is_found_at_any_cut() -> None:
+    leak = first_leak(lambda bars: np.append(np.diff(bars.open_time) > 60_000, False), BARS, [57])
+    assert leak is not None
+    assert (leak.position, leak.way) == (56, "moved")
+
+
+def test_a_series_that_knows_whether_the_next_bar_trades_is_found_where_none_did() -> None:
+    still = replace(BARS, volume=np.where(np.arange(len(BARS)) >= 50, 0.0, BARS.volume))
+    leak = first_leak(lambda bars: np.append(bars.volume[1:] > 0.0, False), still, [70])
+    assert leak is not None
+    assert leak.position == 69
 
 
 def test_a_leak_that_shows_only_in_values_is_found_by_spoilt_bars() -> None:
