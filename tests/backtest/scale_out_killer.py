@@ -1,13 +1,15 @@
-"""A task that kills its worker: a module of its own, since every worker imports it."""
+"""Tasks that kill their worker or raise what no pipe carries: a module of its own, since every worker imports it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from daybook.backtest.scale_out_tasks import SweepTask, TaskResult, run_task
+from daybook.execution import Costs
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,25 @@ class Killer:
                 continue
             return number == 4
         return False
+
+
+class Unsendable(Exception):  # noqa: N818  # what it is called is what the test looks for
+    """Its two arguments become one text, from which it can not be made again."""
+
+    def __init__(self, number: int, of: int) -> None:
+        super().__init__(f"{number} of {of}")
+
+
+class Broken(Costs):
+    """Costs that no bar has."""
+
+    def side_cost(self, bars: object) -> NoReturn:
+        raise Unsendable(3, 4)
+
+
+@dataclass(frozen=True)
+class Clumsy:
+    """`run_task` with broken costs."""
+
+    def __call__(self, task: SweepTask) -> TaskResult:
+        return run_task(replace(task, costs=Broken()))

@@ -20,7 +20,7 @@ from backtest_tapes import MA_SPEC, RSI_SPEC, bar_window, walk_bars
 from fake_s3 import bucket
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scale_out_killer import Killer
+from scale_out_killer import Clumsy, Killer
 
 from daybook.backtest import SweepError, WindowError, block_returns, sweep
 from daybook.backtest.conditions import Conditions, Margin
@@ -30,7 +30,7 @@ from daybook.backtest.scale_out_files import BarsFile, load_bars, publish_bars, 
 from daybook.backtest.scale_out_tasks import LEAST_SECONDS, Pace, Piece, SweepTask, TaskResult, Work, pieces, run_task
 from daybook.backtest.scale_out_workers import DIED, EngineError, _own_cluster
 from daybook.backtest.sizing import Sizing
-from daybook.core.errors import DataError, StorageError, UsageError
+from daybook.core.errors import DataError, DaybookError, StorageError, UsageError
 from daybook.core.files import keep_newest
 from daybook.core.hashing import canonical_json
 from daybook.execution import Costs
@@ -178,6 +178,15 @@ def test_row_29_a_poison_task_is_quarantined_by_name_and_the_rest_is_done(
     assert found.quarantined == (
         Quarantined("rsi-stops", RSI.identity, RSI.structure_hash, "ETHUSDT", "1m", poison),)
     assert f"rsi-stops on ETHUSDT 1m with {poison}" in found.quarantined[0].text
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_an_error_that_can_not_be_sent_is_told_and_condemns_nobody(
+    kind: str, tmp_path: Path, cut_small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale_out, "run_task", Clumsy())
+    with pytest.raises(DaybookError, match="Unsendable: 3 of 4"):
+        swept(engine(kind, tmp_path))
 
 
 class Mortal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from daybook.backtest.simulate import warm
 from daybook.backtest.sizing import NOTIONAL, Sizing
 from daybook.backtest.sweep import block_returns, sweep
 from daybook.core.arrays import Floats
-from daybook.core.errors import DataError
+from daybook.core.errors import DataError, DaybookError
 from daybook.core.hashing import canonical_json
 from daybook.core.time import Window
 from daybook.execution import Costs
@@ -29,6 +30,12 @@ from daybook.market.funding import FundingRates
 from daybook.strategy import Strategy, parse_spec
 
 _T = TypeVar("_T")
+
+
+class TaskError(DaybookError):
+    """An error of a task that could not be sent as it was."""
+
+
 LEAST_SECONDS = 0.2
 """A shorter task spends a noticeable share of its life on the way to a worker and back."""
 LOAD_SHARE = 0.2
@@ -92,7 +99,28 @@ class TaskResult:
 
 
 def run_task(task: SweepTask) -> TaskResult:
-    """Run a task where it has arrived; rows by part, spec, parameter set. Raises what `sweep` raises, and DataError."""
+    """Run a task where it has arrived; rows by part, spec, parameter set. Raises what `sweep` raises, and DataError.
+
+    An error that can not be sent is raised as a TaskError of its name and words, or the worker would seem to have died.
+    """
+    try:
+        return _run(task)
+    except Exception as error:
+        if not _arrives(error):
+            raise TaskError(f"{type(error).__name__}: {error}") from None
+        raise
+
+
+def _arrives(error: Exception) -> bool:
+    """Whether an error is the same behind the pipe to a worker."""
+    try:
+        again = pickle.loads(pickle.dumps(error))  # noqa: S301  # its own bytes
+    except Exception:
+        return False
+    return type(again) is type(error) and str(again) == str(error)
+
+
+def _run(task: SweepTask) -> TaskResult:
     _ready()
     tables, blocks = [], []
     load = simulate = 0.0
