@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
+from daybook.backtest import event_kernel
 from daybook.core import words
 from daybook.core.arrays import Floats
 from daybook.core.uncounted import uncounted
+from daybook.strategy import bits_kernel
 
 Word = np.uint64
 PREDICATES: dict[str, Callable[[float, float], bool]] = {
@@ -80,3 +85,10 @@ def test_a_line_with_gaps_between_its_values_is_refused() -> None:
     line = np.zeros(4 * words.WORD)
     with pytest.raises(TypingError, match="contiguous"):
         against_number(0, line[::2], 1.0, 0)
+
+
+@pytest.mark.parametrize("kernel", [bits_kernel, event_kernel])
+def test_a_change_of_the_words_changes_the_kernels_that_use_them(kernel: ModuleType) -> None:
+    """A kernel's file that stays as it is keeps its compiled code, whatever became of what it calls."""
+    now = hashlib.sha256(Path(words.__file__).read_bytes()).hexdigest()[:16]
+    assert now == kernel.WORDS, f"write {now} into {kernel.__file__}, so that numba compiles it anew"

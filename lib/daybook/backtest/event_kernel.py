@@ -39,7 +39,7 @@ STATE: Final = 28
 ROUNDING: Final = 1e-12
 """Profits, deviations and losses up to this fraction of the capital are rounding and count as none."""
 BLOCK: Final = 8
-"""Bars whose extremes are one column of the block ranges, the first block beginning at bar 1."""
+"""Bars whose extremes are one column of the block ranges, the first beginning at bar 1."""
 STRETCH: Final = 512
 """Bars whose equity is held at once."""
 _EVEN: Final = 32
@@ -49,11 +49,11 @@ _GROUP: Final = 64
 _NEVER: Final = 1 << 62
 
 _ONE, _ALL, _LOW_SIX = np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(63)
-# One compilation unit: numba's disk cache of a caller does not notice a change in another file's callee.
+# One compilation unit, with core/words.py of this fingerprint: numba's disk cache notices a change in this file alone.
+WORDS: Final = "f174ae82953a2fce"
 _compiled = uncounted()
 _summing = uncounted("reassoc", "nsz", "contract")
-"""For sums whose order the compiler may choose, so that it adds several bars at a time: the same at every run, but the
-last digits may differ between kinds of processor."""
+"""For sums in any order: the same at every run, but the last digits may differ between kinds of processor."""
 
 
 def new_states(count: int) -> Floats:
