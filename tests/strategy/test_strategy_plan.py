@@ -165,9 +165,10 @@ def test_a_row_in_use_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_full_arena_costs_batches_and_no_column() -> None:
     """Nested columns that were begun when no row was left are neither read nor in the way of the next batch."""
+    window = {"low": 2, "high": 60, "default": 5, "integer": True}
     spec = parse_spec({"name": "nested", "long_entry": "ema(delta(sma(close, a), b), c) > 0", "max_holding": 3,
                        "short_entry": "ema(delta(sma(high, d), e), f) < 0",
-                       "parameters": dict.fromkeys("abcdef", {"low": 2, "high": 60, "default": 5, "integer": True})})
+                       "parameters": dict.fromkeys("abcdef", window)})
     rng, bars = np.random.default_rng(4), random_tape(400)
     columns = {name: rng.integers(2, 61, 300).astype(float).tolist() for name in "abcdef"}
     plan, seen = SignalPlan(bars, memory_bytes=1), 0

@@ -1,8 +1,8 @@
 """Costs of a backtest as a whole distribution: every bar and stream draws a spread and slippage of its own.
 
-An order is known by its market, timeframe, stream and the bar that fills it; two orders of one bar meet the same market.
-That bar's number picks a block of a counter-based generator, so an order pays the same in a sweep, in a replay, in any
-window, order of work or process.
+An order is known by its market, timeframe, stream and the bar that fills it; both orders of one bar meet the same
+market. That bar's number picks a block of a counter-based generator, so an order pays the same in a sweep, in a replay,
+in any window, order of work or process.
 """
 
 from __future__ import annotations
