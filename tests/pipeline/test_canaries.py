@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +16,12 @@ import pytest
 from daybook.core.files import read_json, write_json
 from daybook.pipeline.canaries import CANARIES, Canary, CanaryReport, read_canaries, reddened, run_canaries
 from daybook.rank import verdict
+from daybook.rank.statistics import probabilistic_sharpe_ratio
 from daybook.report import Headline, Notice
 
 canaries = importlib.import_module("daybook.pipeline.canaries")
+forward_test = importlib.import_module("daybook.rank.forward_test")
+ledger = importlib.import_module("daybook.rank.ledger")
 
 
 def day_in(folder: Path) -> Any:
@@ -35,7 +39,7 @@ def run_one(name: str) -> Canary:
 def test_every_canary_is_caught_found_or_blocked_and_the_same_at_every_run(tmp_path: Path) -> None:
     report = run_canaries(day_in(tmp_path))
     assert [row.name for row in report.rows if not row.ok] == []
-    assert len(report.rows) == len(CANARIES) == 9
+    assert len(report.rows) == len(CANARIES) == 12
     written = (tmp_path / "canaries.json").read_bytes()
     assert run_canaries(day_in(tmp_path)) == report == read_canaries(day_in(tmp_path))
     assert (tmp_path / "canaries.json").read_bytes() == written
@@ -56,6 +60,23 @@ def always(gate: Callable[..., Any], passed: bool) -> Callable[..., Any]:
     return lambda *arguments: gate(*arguments).model_copy(update={"passed": passed})
 
 
+def undeflated(sharpe: float, n: int, trials: int, skew: float, kurtosis: float) -> float:
+    return probabilistic_sharpe_ratio(sharpe, n, skew, kurtosis)
+
+
+def after_a_week(*arguments: Any, **more: Any) -> Any:
+    return forward_test.due_tests(*arguments, forward_days=7)
+
+
+def blind_to(*names: str) -> dict[int, tuple[str, ...]]:
+    """What a row's hash covers, but for these columns."""
+    return {version: tuple(name for name in own if name not in names) for version, own in ledger._DIGESTED.items()}
+
+
+def unchained(digests: list[bytes], previous: bytes = ledger.GENESIS) -> list[bytes]:
+    return [hashlib.sha256(digest).digest()[:16] for digest in digests]
+
+
 gates = importlib.import_module("daybook.rank.gates")
 evidence = importlib.import_module("daybook.rank.evidence")
 BROKEN: list[tuple[str, str, Any, str]] = [
@@ -74,10 +95,27 @@ BROKEN: list[tuple[str, str, Any, str]] = [
      "promoted with no test"),
     ("promotion without evidence", "daybook.rank.gates._dsr_gate",
      always(gates._dsr_gate, False), "was blocked too"),
+    ("luck of many trials", "daybook.rank.gates.deflated_sharpe_ratio", undeflated, "failed by: nothing"),
+    ("luck of many trials", "daybook.rank.gates._dsr_gate", always(gates._dsr_gate, True), "failed by: nothing"),
+    ("late in the series", "daybook.rank.discoveries.OnlineTesting.level", property(lambda _: 1.0),
+     "failed by: nothing"),
+    ("late in the series", "daybook.rank.discoveries.OnlineTesting.level", property(lambda _: 0.05),
+     "failed by: nothing"),
+    ("late in the series", "daybook.rank.forward_test.probabilistic_sharpe_ratio", lambda *_: 1.0,
+     "failed by: nothing"),
+    ("late in the series", "daybook.rank.gates._test_gate", always(gates._test_gate, True), "failed by: nothing"),
+    ("too few days or trades", "daybook.rank.gates._days_gate", always(gates._days_gate, True), "27 days passed"),
+    ("too few days or trades", "daybook.pipeline.canaries.due_tests", after_a_week, "27 days was tested"),
+    ("too few days or trades", "daybook.rank.gates._trades_gate", always(gates._trades_gate, True),
+     "failed by: nothing"),
     ("evidence from before birth", "daybook.pipeline.canaries.Evidence",
      evidence.Evidence.model_construct, "accepted as evidence"),
     ("tampering with the ledger", "daybook.rank.ledger.row_digests", lambda rows: [b"same"] * rows.num_rows,
-     "improved afterwards went unseen"),
+     "another day in a row went unseen"),
+    *[("tampering with the ledger", "daybook.rank.ledger._DIGESTED", blind_to(name),
+       f"another {name} in a row went unseen")
+      for name in ("sharpe", "data_hash", "trades", "parents", "returns_at")],
+    ("tampering with the ledger", "daybook.rank.ledger.links", unchained, "rows in each other's place went unseen"),
     ("tampering with the ledger", "daybook.pipeline.canaries.checked", lambda rows, where: rows,
      "taken out went unseen"),
     ("tampering with the ledger", "daybook.pipeline.canaries.first_broken", lambda rows: 1 / 0, "the guard broke"),

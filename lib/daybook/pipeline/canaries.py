@@ -6,12 +6,13 @@ they are trusted with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pydantic import ValidationError
 
 from daybook.backtest import block_returns, sweep
@@ -27,6 +28,7 @@ from daybook.rank import (
     FORWARD_DAYS,
     Evidence,
     EvidenceDay,
+    ForwardTest,
     GateResult,
     TrialLedger,
     Verdict,
@@ -35,7 +37,7 @@ from daybook.rank import (
     score,
     verdict,
 )
-from daybook.rank.ledger import chained, checked, first_broken, row_digests
+from daybook.rank.ledger import SCHEMA, chained, checked, first_broken, row_digests
 from daybook.rank.score import BLOCKS_PER_DAY
 from daybook.report import Headline, Notice, ReportDocument
 from daybook.strategy import Strategy, parse_spec, signal_bits
@@ -227,10 +229,12 @@ def _record(identity: str, blocks: Floats, trades: int) -> Evidence:
                     trades=trades // len(days)) for number, day in enumerate(days)))
 
 
-def _judged(record: Evidence, *, tested: bool) -> Verdict:
+def _judged(
+    record: Evidence, *, tested: bool, trials: int = _TRIALS, earlier: Sequence[ForwardTest] = ()
+) -> Verdict:
     """What the gates say of a record, with its one forward test or without any."""
-    tests = due_tests("2026-01-29", [record], {record.identity: "canary"}, ()) if tested else ()
-    return verdict(record, _TRIALS, test=tests[0] if tests else None)
+    tests = due_tests("2026-01-29", [record], {record.identity: "canary"}, earlier) if tested else ()
+    return verdict(record, trials, test=tests[0] if tests else None)
 
 
 # ---- breaches
@@ -265,6 +269,47 @@ def _promoted_early() -> Outcome:
     return not passed, f"promoted with {', '.join(passed)}" if passed else f"blocked: {short.text}"
 
 
+def _luck_of_many() -> Outcome:
+    """A record that one trial would never show by chance, and the best of a million would."""
+    return _stopped_by("deflated Sharpe ratio", _judged(_surprising(4.0), tested=True, trials=1_000_000))
+
+
+def _late_in_the_series() -> Outcome:
+    """A record that passes every rule but its level, after a hundred tests that discovered nothing."""
+    failed = ForwardTest(day="2025-12-31", kind="strategy", identity="earlier", name="earlier", birth_ms=0, n=672,
+                         forward_days=FORWARD_DAYS, sharpe=None, p_value=1.0, level=0.0, rejected=False)
+    earlier = [failed.model_copy(update={"identity": f"earlier {number}"}) for number in range(100)]
+    return _stopped_by("the one forward test", _judged(_surprising(3.7), tested=True, trials=1, earlier=earlier))
+
+
+def _surprising(sigma: float) -> Evidence:
+    """28 days of noise around a mean that lies so many of its standard errors above zero."""
+    noise = np.random.default_rng(_SEED).standard_normal(FORWARD_DAYS * BLOCKS_PER_DAY)
+    noise = (noise - noise.mean()) / noise.std()
+    return _record("canary", 1e-3 * (noise + sigma / np.sqrt(noise.size)), 1000)
+
+
+def _stopped_by(name: str, judged: Verdict) -> Outcome:
+    """A record that breaks one rule must fail by this rule and no other."""
+    failed = [gate.name for gate in judged.gates if not gate.passed]
+    return failed == [name] and not judged.proven, f"failed by: {', '.join(failed) or 'nothing'}; {judged.text}"
+
+
+def _too_little() -> Outcome:
+    """One day too few, with a test made too early; and one trade too few."""
+    whole = _surprising(8.0)
+    short = whole.model_copy(update={"days": whole.days[:-1]})
+    idle = whole.model_copy(update={"days": tuple(
+        day.model_copy(update={"trades": int(number > 0)}) for number, day in enumerate(whole.days))})
+    if due_tests("2026-01-29", [short], {}, ()):
+        return False, f"a record of {len(short.days)} days was tested"
+    [early] = due_tests("2026-01-28", [short], {}, (), forward_days=len(short.days))
+    told = verdict(short, _TRIALS, test=early)
+    if told.proven or told.gates[0].passed:
+        return False, f"{len(short.days)} days passed: {told.text}"
+    return _stopped_by("forward trades", _judged(idle, tested=True))
+
+
 def _evidence_before_birth() -> Outcome:
     day = EvidenceDay(day="2026-01-02", blocks=(0.01,) * BLOCKS_PER_DAY, trades=3)
     try:
@@ -275,7 +320,7 @@ def _evidence_before_birth() -> Outcome:
 
 
 def _tampered_ledger() -> Outcome:
-    """Three rows; one result improved, then one row taken out."""
+    """Three rows; each figure of one changed in turn, two rows in each other's place, one row taken out."""
     ledger = TrialLedger("2026-01-01", "2026-01-01/01", "canary")
     for sharpe in (0.1, -0.4, 0.7):
         ledger.add(kind="null", identity="canary", structure_hash="canary", params={}, symbol="BTCUSDT",
@@ -283,17 +328,32 @@ def _tampered_ledger() -> Outcome:
                    author="canary", data_hash="canary", outcome="ok", sharpe=sharpe)
     rows = ledger.table()
     whole, _ = chained(rows, row_digests(rows))
-    place = whole.column_names.index("sharpe")
-    improved = whole.set_column(place, whole.schema.field(place), [[0.1, 2.4, 0.7]])
     if first_broken(whole) is not None:
         return False, "the untouched ledger was called broken"
-    if first_broken(improved) is None:
-        return False, "a result that was improved afterwards went unseen"
+    for name in rows.column_names:
+        first, second, third = whole[name].to_pylist()
+        if first_broken(_put(whole, name, [first, second, _other(third, name)])) is None:
+            return False, f"another {name} in a row went unseen"
+    for order, said in (([1, 0, 2], "rows in each other's place"), ([1, 2], "a first row that was taken out")):
+        if first_broken(_put(whole.take(order), "position", list(range(len(order))))) is None:
+            return False, f"{said} went unseen"
     try:
         checked(rows.take([0, 2]), "canary")
     except DataError:
-        return True, "both found"
+        return True, f"all found: {len(rows.column_names)} changed figures, two rows in each other's place, a row less"
     return False, "a row that was taken out went unseen"
+
+
+def _put(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
+
+
+def _other(value: Any, name: str) -> Any:
+    """Another value of the same type for a column of the ledger."""
+    if pa.types.is_string(SCHEMA.field(name).type):
+        return f"{value} changed"
+    return 1 if value is None else value + 1
 
 
 CANARIES: tuple[tuple[str, str, str, Callable[[], Outcome]], ...] = (
@@ -308,7 +368,14 @@ CANARIES: tuple[tuple[str, str, str, Callable[[], Outcome]], ...] = (
     ("code in a spec", "a call of the operating system", "refused as data", _code_in_a_spec),
     ("promotion without evidence", "records too short, untested, or empty", "none proven, a full record proven",
      _promoted_early),
+    ("luck of many trials", "a record four standard errors above zero, with a million trials charged",
+     "stopped by the deflated Sharpe ratio alone", _luck_of_many),
+    ("late in the series", "a record 3.7 standard errors above zero, after 100 tests without a discovery",
+     "stopped by the level of its test alone", _late_in_the_series),
+    ("too few days or trades", "a record with one day, and one with one trade too few", "stopped by that alone",
+     _too_little),
     ("evidence from before birth", "a day that ends before the design was born", "refused", _evidence_before_birth),
-    ("tampering with the ledger", "one result improved, one row taken out", "both found", _tampered_ledger),
+    ("tampering with the ledger", "each figure of a row changed, rows in each other's place, a row taken out",
+     "all found", _tampered_ledger),
 )
 """Name, what is injected, what the guard must do, and the check."""
