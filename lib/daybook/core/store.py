@@ -208,7 +208,10 @@ class Store:
             passed_over.append(found)
         if passed_over:
             damage = " ".join(passed_over)
-            raise CorruptStoreError(f"{self.folder}: no generation is whole. {damage} Rebuild it from the runs folder.")
+            raise CorruptStoreError(
+                f"{self.folder}: no generation is whole. {damage} Move it away: the next start rebuilds it from the "
+                "runs folder."
+            )
         return None
 
     def _tell(self, text: str) -> None:

@@ -73,9 +73,10 @@ def record_all(finished: Sequence[Path], data: Path) -> None:
     receipts: list[Receipt] = []
 
     def enter(connection: duckdb.DuckDBPyConnection) -> None:
-        receipts.extend(record_run(connection, result) for result in results)
-        for folder, receipt in zip(finished, receipts, strict=True):
+        for folder, result in zip(finished, results, strict=True):
+            receipt = record_run(connection, result).model_copy(update={"artefacts": artefacts_hash(folder)})
             _require_as_published(folder, receipt)
+            receipts.append(receipt)
 
     Store(data, store_schema()).publish(enter)
     for folder, receipt in zip(finished, receipts, strict=True):
@@ -94,6 +95,9 @@ def _require_as_published(folder: Path, receipt: Receipt) -> None:
         )
     if (said["trials"], said["chain_head"]) != (receipt.trials, receipt.chain_head):
         raise DataError(f"trial ledger: run {receipt.run_id}: its trials are not those that its receipt says were "
+                        "published. Restore the run from a backup.")
+    if said.get("artefacts") not in (None, receipt.artefacts):
+        raise DataError(f"trial ledger: run {receipt.run_id}: its artefacts are not those that its receipt says were "
                         "published. Restore the run from a backup.")
 
 
@@ -154,6 +158,12 @@ def run_result(folder: Path) -> RunResult:
         "trials": tuple(path for path in ledgers if path.is_file()),
         "unfinished": taken_in(folder, unfinished), **outcome,
     })
+
+
+def artefacts_hash(folder: Path) -> str:
+    """Hash of what a run's manifest says of its artefacts and of the state that the run started from."""
+    manifest = read_manifest(folder)
+    return hash_json([manifest.sealed.state_hash, {step.name: step.artefacts for step in manifest.steps}])
 
 
 def _require_whole(folder: Path, manifest: Manifest, remedy: str) -> None:

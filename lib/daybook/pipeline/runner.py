@@ -92,8 +92,8 @@ def run_day(request: RunRequest, say: Progress) -> tuple[Path, Manifest]:
     folders = RunFolders(request.settings.runs)
     with runner_lock(request.settings.runs, request.settings.data):
         sweep(folders, request.settings.data)
-        publish_missing(folders, request.settings.data)
         require_whole_ledger(folders, request.settings.data)
+        publish_missing(folders, request.settings.data)
         finished = finished_run(request, folders) if request.resume else None
         if finished is not None:
             write_site(folders)

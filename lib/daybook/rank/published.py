@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from daybook.core.errors import DataError, UsageError
 from daybook.core.hashing import canonical_json
 from daybook.core.store import Schema
-from daybook.rank.ledger import GENESIS, SCHEMA, BrokenRow, chained, first_broken, row_digests
+from daybook.rank.audit import table_hashes
+from daybook.rank.ledger import GENESIS, SCHEMA, chained, links, row_digests
 from daybook.rank.result import RunResult
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Receipt(BaseModel):
 
     sequence: its place in publication order, which a rebuild must follow. chain_head: hex of its last trial's hash.
     outcome: `published` (new), `replaced` (the newest run again, with other content), `unchanged`, or `adopted`.
+    tables: hash of what the run has in each other table (audit.table_hashes). artefacts: hash of what its manifest says
+    of its artefacts. Receipts of the first Daybooks have neither.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,6 +80,8 @@ class Receipt(BaseModel):
     chain_head: str
     record_hash: str
     outcome: str
+    tables: Mapping[str, str] | None = None
+    artefacts: str | None = None
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -123,7 +128,7 @@ def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Rec
     record_hash = result.record_hash(digests)
     known = _rows(connection, "SELECT * FROM runs WHERE run_id = ?", [result.run_id])
     if known and known[0]["record_hash"] == record_hash:
-        return _again(connection, result, known[0])
+        return _again(connection, result, known[0], digests)
     newest = _rows(connection, "SELECT * FROM runs ORDER BY sequence DESC LIMIT 1")
     if known and known[0]["sequence"] != newest[0]["sequence"]:
         raise UsageError(
@@ -141,15 +146,19 @@ def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Rec
     rows, head = chained(rows, digests, previous)
     rows = rows.add_column(0, "sequence", pa.array([sequence] * rows.num_rows, _WHOLE))
     _insert(connection, "trials", rows)
-    record = {
-        **result.model_dump(include=set(_TABLES["runs"])), "facts": canonical_json(dict(result.facts)),
-        "sequence": sequence, "record_hash": record_hash, "trials": rows.num_rows, "chain_previous": previous,
-        "chain_head": head,
-    }
+    record = _record(result, record_hash, rows.num_rows, previous, head) | {"sequence": sequence}
     _insert_rows(connection, "runs", [record])
     if result.official:
         _publish_day(connection, result)
-    return _receipt(record, "replaced" if known else "published")
+    return _receipt(connection, record, "replaced" if known else "published")
+
+
+def _record(result: RunResult, record_hash: str, trials: int, previous: bytes, head: bytes) -> dict[str, Any]:
+    """The line of a run in the table `runs`, but for its sequence."""
+    return {
+        **result.model_dump(include=set(_TABLES["runs"])), "facts": canonical_json(dict(result.facts)),
+        "record_hash": record_hash, "trials": trials, "chain_previous": previous, "chain_head": head,
+    }
 
 
 def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
@@ -166,48 +175,27 @@ def content_hash(connection: duckdb.DuckDBPyConnection) -> str:
     return digest.hexdigest()
 
 
-def verify_trials(connection: duckdb.DuckDBPyConnection, newest: int | None = None) -> BrokenRow | None:
-    """The first trial that was changed, moved, added or taken out since it was published; None if the chain holds.
+def _again(
+    connection: duckdb.DuckDBPyConnection, result: RunResult, record: Mapping[str, Any], digests: Sequence[bytes]
+) -> Receipt:
+    """The same run once more: nothing new, unless it is being adopted.
 
-    newest: look at the rows of so many of the newest runs only, from the head that the run before them recorded.
+    A receipt says what was published, so a changed store must not get one: the line of the run must follow from what it
+    hands over, and the rows of its day are written again.
     """
-    runs = _rows(connection, "SELECT * FROM runs ORDER BY sequence")
-    skipped = 0 if newest is None else max(0, len(runs) - newest)
-    head = runs[skipped - 1]["chain_head"] if skipped else GENESIS
-    for run in runs[skipped:]:
-        columns = _listed([*SCHEMA.names, "position", "row_hash"])
-        cursor = connection.execute(
-            f"SELECT {columns} FROM trials WHERE sequence = ? ORDER BY position", [run["sequence"]]  # noqa: S608  # nosec B608
-        )
-        rows = cursor.to_arrow_table()
-        broken = first_broken(rows, head)
-        if broken is not None:
-            return broken
-        found = rows["row_hash"][-1].as_py() if rows.num_rows else head
-        if run["chain_previous"] != head or run["chain_head"] != found or run["trials"] != rows.num_rows:
-            text = f"trial ledger: run {run['run_id']} holds {rows.num_rows} trials, {run['trials']} were chained to it"
-            return BrokenRow(run_id=run["run_id"], position=rows.num_rows, step="", seq=-1, text=text)
-        head = found
-    return _orphan(connection)
-
-
-def _orphan(connection: duckdb.DuckDBPyConnection) -> BrokenRow | None:
-    """A trial that no published run holds."""
-    found = _rows(connection, "SELECT run_id, position, step, seq FROM trials WHERE sequence NOT IN "
-                              "(SELECT sequence FROM runs) ORDER BY sequence, position LIMIT 1")
-    if not found:
-        return None
-    text = f"trial ledger: run {found[0]['run_id']}, row {found[0]['position']}: no published run holds it"
-    return BrokenRow(text=text, **found[0])
-
-
-def _again(connection: duckdb.DuckDBPyConnection, result: RunResult, record: Mapping[str, Any]) -> Receipt:
-    """The same run once more: nothing to do, unless it is being adopted."""
-    if not result.official or record["official"]:
-        return _receipt(record, "unchanged")
-    connection.execute("UPDATE runs SET official = true WHERE run_id = ?", [result.run_id])
-    _publish_day(connection, result)
-    return _receipt(record, "adopted")
+    previous = record["chain_previous"]
+    head = links(digests, previous)[-1] if digests else previous
+    said = _record(result, record["record_hash"], len(digests), previous, head)
+    differing = sorted(name for name, value in said.items() if name != "official" and record[name] != value)
+    if differing:
+        raise DataError(f"trial ledger: run {result.run_id}: the store says other {', '.join(differing)} than its run "
+                        "folder. Move the store away: the next start rebuilds it from the runs folder.")
+    adopted = result.official and not record["official"]
+    if adopted:
+        connection.execute("UPDATE runs SET official = true WHERE run_id = ?", [result.run_id])
+    if result.official:
+        _publish_day(connection, result)
+    return _receipt(connection, record, "adopted" if adopted else "unchanged")
 
 
 def _require_predecessor(connection: duckdb.DuckDBPyConnection, result: RunResult) -> None:
@@ -218,7 +206,8 @@ def _require_predecessor(connection: duckdb.DuckDBPyConnection, result: RunResul
     if found != result.previous_day:
         raise DataError(
             f"run {result.run_id}: it started from the pools of {result.previous_day}, but the newest official day "
-            f"before it in the store is {found}. Rebuild the store from the runs folder, then publish again."
+            f"before it in the store is {found}. `daybook trials check` names what the store lacks. Move the store "
+            "away: the next start rebuilds it from the runs folder."
         )
 
 
@@ -291,11 +280,11 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[An
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _receipt(record: Mapping[str, Any], outcome: str) -> Receipt:
+def _receipt(connection: duckdb.DuckDBPyConnection, record: Mapping[str, Any], outcome: str) -> Receipt:
     return Receipt(
         run_id=record["run_id"], sequence=record["sequence"], trials=record["trials"], outcome=outcome,
         chain_previous=record["chain_previous"].hex(), chain_head=record["chain_head"].hex(),
-        record_hash=record["record_hash"],
+        record_hash=record["record_hash"], tables=table_hashes(connection, {record["run_id"]})[record["run_id"]],
     )
 
 

@@ -1,4 +1,4 @@
-"""`daybook trials check`: the whole ledger against its chain and against the receipts of the runs."""
+"""`daybook trials check`: everything published against its chain, its receipts and the folders of the runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trials_check(
     config: Annotated[Path | None, typer.Option("--config", help="settings file (TOML)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON for machines")] = False,
 ) -> None:
-    """Whether a trial was changed, moved, added or taken out since it was published; exit code 3 if one was."""
+    """Whether anything published was changed, moved, added or taken out since; exit code 3 if something was."""
     from daybook.pipeline.ledger_check import check_ledger
 
     settings = load_settings({"data": data, "runs": runs}, config)
@@ -35,8 +35,16 @@ def trials_check(
     if as_json:
         typer.echo(json.dumps(found.model_dump(mode="json"), sort_keys=True, indent=2))
     if found.problem is not None:
-        raise DataError(f"{found.problem}. Restore the store from a backup, or move it away to have it rebuilt.")
+        others = len(found.problems) - 1
+        more = f" (and {others} more: --json lists them)" if others else ""
+        raise DataError(
+            f"{found.problem}{more}. Restore what was changed from a backup; a store alone can also be rebuilt: move "
+            f"{settings.data / 'store'} away and start a day."
+        )
     if not as_json:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in found.by_kind.items())
         typer.echo(f"{found.trials:,} trials of {found.runs} runs are as published; {found.receipts} receipts agree"
                    + (f" ({kinds})." if kinds else "."))
+        if found.uncovered:
+            typer.echo(f"Not covered: pools, evidence and tests of {', '.join(found.uncovered)}, whose receipts are of "
+                       "an older Daybook.")
