@@ -67,7 +67,11 @@ class Ranking:
 
 
 def rank_pools(day: Day) -> Ranking:
-    """Let candidates and incumbents compete, kind by kind."""
+    """Let candidates and incumbents compete, kind by kind.
+
+    A red day makes no forward test, for the next green one would promote by it: what is due stays due, on the same
+    first days.
+    """
     results = _results(day)
     trials = _trial_counts(day)
     known = {
@@ -75,9 +79,9 @@ def rank_pools(day: Day) -> Ranking:
         for record in (Evidence.model_validate(entry) for entry in day.read_json("00_score", "evidence"))
     }
     names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
-    tests = due_tests(day.sealed.day, known.values(), names, day.state.tests)
-    tested = {test.born: test for test in (*day.state.tests, *tests)}
     also = read_canaries(day).gates
+    tests = () if also else due_tests(day.sealed.day, known.values(), names, day.state.tests)
+    tested = {test.born: test for test in (*day.state.tests, *tests)}
     summaries = {
         identity: EvidenceSummary.of(_judged(record, trials, tested, also)) for identity, record in known.items()
     }
