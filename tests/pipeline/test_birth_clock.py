@@ -124,11 +124,23 @@ def test_a_day_that_is_run_after_a_later_one_tests_nobody_again(tmp_path: Path) 
     late = first_state(later(29))
     made = ranked_day(late, tmp_path).tests
     assert published(store, late, ranked_day(late, tmp_path)).tests == made
-    missed = first_state(later(28))
+    missed = first_state(later(28)).model_copy(update={"tests": prior_state(store, later(28)).tests})
+    assert missed.tests == made
     found = ranked_day(missed, tmp_path)
-    assert [test.identity for test in found.tests] == ["edge", "luck"], "it can not know of a later day"
+    assert found.tests == ()
     published(store, missed, found)
     assert prior_state(store, later(30)).tests == made
+
+
+def test_who_left_the_pool_is_tested_on_the_same_day_as_who_stayed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data", store_schema())
+    state = first_state(later(28))
+    stayed = ranked_pool(later(0), "strategy", 20, [member("edge")])
+    state = state.model_copy(update={"pools": state.pools | {"strategy": stayed}, "followed": (member("luck"),)})
+    ranking = ranked_day(state, tmp_path)
+    assert [test.identity for test in ranking.tests] == ["edge", "luck"]
+    assert [one.identity for one in ranking.pool("strategy").members] == ["edge"]
+    assert published(store, state, ranking).tests == ranking.tests
 
 
 def test_a_newcomer_with_a_perfect_screening_score_leads_and_is_not_promoted(tmp_path: Path) -> None:

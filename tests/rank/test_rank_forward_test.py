@@ -40,8 +40,24 @@ def test_nobody_is_tested_twice_however_long_the_record_grows():
     first = due([record("a", 28)])
     assert due([record("a", 29, drift=3.0)], first) == ()
     assert due([record("a", 60, drift=3.0)], first) == ()
-    born_again = record("a", 28, birth_ms=BIRTH - 1)
-    assert len(due([born_again], first)) == 1
+    assert due([record("a", 28, drift=3.0, birth_ms=BIRTH - 1)], first) == (), "nor when it is born again"
+
+
+def test_a_record_that_lacks_one_of_its_first_28_days_is_never_tested():
+    """28 of 56 days of noise, chosen after the fact, would look like an edge."""
+    whole = record("a", 56)
+    best = sorted(sorted(whole.days, key=lambda one: -sum(one.blocks))[:28], key=lambda one: one.day)
+    chosen = whole.model_copy(update={"days": tuple(best)})
+    assert due([chosen], day="2023-08-09") == ()
+    assert len(chosen.missing("2023-08-09")) == 28
+    assert due([whole.model_copy(update={"days": whole.days[1:]})]) == (), "its first day is one of them"
+    later_gap = whole.model_copy(update={"days": whole.days[:30] + whole.days[31:]})
+    assert due([later_gap]) == due([whole])
+
+
+def test_a_record_without_a_name_goes_by_its_identity():
+    (found,) = due_tests("2023-07-12", [record("a" * 64, 28)], {}, ())
+    assert found.name == "a" * 12
 
 
 def test_a_late_test_looks_at_the_first_28_days_only():

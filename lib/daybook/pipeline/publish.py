@@ -149,6 +149,7 @@ def run_result(folder: Path) -> RunResult:
     outcome = read_json(folder / "artefacts" / "40_rank_report" / "outcome.json")
     venue = read_json(folder / "inputs" / "bars.json")["venue"]
     ledgers = [folder / "artefacts" / step / FILE_NAME for step in STEPS]
+    followed = folder / "artefacts" / "00_score" / "followed.json"
     unfinished = read_json(folder / "inputs" / "state.json").get("unfinished", {})
     return RunResult.model_validate({
         "run_id": sealed.run_id, "day": sealed.day, "number": sealed.number, "parent": sealed.parent,
@@ -156,7 +157,8 @@ def run_result(folder: Path) -> RunResult:
         "source": sealed.settings["source"], "code_hash": sealed.code_hash, "data_hash": sealed.data_hash,
         "settings_hash": sealed.settings_hash, "facts": {"state_hash": sealed.state_hash, "venue": venue},
         "trials": tuple(path for path in ledgers if path.is_file()),
-        "unfinished": taken_in(folder, unfinished), **outcome,
+        "unfinished": taken_in(folder, unfinished), "followed": read_json(followed) if followed.is_file() else (),
+        **outcome,
     })
 
 

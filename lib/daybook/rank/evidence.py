@@ -76,6 +76,22 @@ class Evidence(BaseModel):
         """(24 x days,) float64 fraction per 60-minute block, oldest first."""
         return np.array([value for entry in self.days for value in entry.blocks], dtype=np.float64)
 
+    def missing(self, until: str, first: int | None = None) -> tuple[str, ...]:
+        """Calendar days up to and with `until` (YYYY-MM-DD) of which the record says nothing, oldest first.
+
+        first: look at so many days after birth only; at all of them when left out.
+        """
+        start, known = parse_day(first_evidence_day(self.birth_ms)), {entry.day for entry in self.days}
+        length = (parse_day(until) - start).days + 1
+        wanted = range(length if first is None else min(length, first))
+        days = ((start + timedelta(days=number)).isoformat() for number in wanted)
+        return tuple(day for day in days if day not in known)
+
+    def unbroken(self, days: int) -> bool:
+        """Whether the record holds every one of the first so many calendar days after birth."""
+        last = parse_day(first_evidence_day(self.birth_ms)) + timedelta(days=days - 1)
+        return len(self.days) >= days and not self.missing(last.isoformat())
+
     @property
     def trades(self) -> int:
         """Trades closed on forward bars."""

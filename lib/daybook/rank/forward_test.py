@@ -1,4 +1,4 @@
-"""The birth clock: each candidate is tested once, on its first forward days, at the level that the series allows.
+"""The birth clock: whatever entered a pool is tested once, on its first forward days, at the level the series allows.
 
 Until then its record may be looked at every night, and nothing is decided by the look.
 """
@@ -66,13 +66,17 @@ def due_tests(
 ) -> tuple[ForwardTest, ...]:
     """Test every record that has reached so many forward days and never was tested.
 
-    records: evidence up to `day`; only the first forward_days of each are looked at, whatever came later. names:
-    identity -> name. earlier: every test ever made. Records of one day come in the order of kind and identity, which
-    does not look at what they earned. The test is one-sided, of the Sharpe ratio of the hourly blocks against zero, by
-    the probabilistic Sharpe ratio; the levels are those of LORD++ (rank/discoveries.py).
+    records: evidence up to `day`, of members and of those that left, since a test of survivors alone would find edges
+    in noise; only the first forward_days calendar days after each birth are looked at, whatever came later. A record
+    that lacks one of them is never tested: whoever chooses the days chooses the result. names: identity -> name; an
+    identity without one goes by its first digits. earlier: every test ever made; what is born again under an identity
+    that was tested is not tested again. Records of one day come in the order of kind and identity, which does not look
+    at what they earned. The test is one-sided, of the Sharpe ratio of the hourly blocks against zero, by the
+    probabilistic Sharpe ratio; the levels are those of LORD++ (rank/discoveries.py).
     """
-    done = {test.born for test in earlier}
-    due = [record for record in records if len(record.days) >= forward_days and record.born not in done]
+    done = {(test.kind, test.identity) for test in earlier}
+    due = [record for record in records
+           if record.unbroken(forward_days) and (record.kind, record.identity) not in done]
     series = online_testing(earlier)
     found: list[ForwardTest] = []
     for record in sorted(due, key=lambda one: (one.kind, one.identity)):
@@ -80,7 +84,8 @@ def due_tests(
         sharpe, p_value = _tested(seen)
         outcome, series = series.tested(p_value)
         found.append(ForwardTest(
-            day=day, kind=record.kind, identity=record.identity, name=names[record.identity],
+            day=day, kind=record.kind, identity=record.identity,
+            name=names.get(record.identity, record.identity[:12]),
             birth_ms=record.birth_ms, forward_days=forward_days, n=seen.blocks.size, sharpe=sharpe,
             p_value=p_value, level=outcome.level, rejected=outcome.rejected,
         ))

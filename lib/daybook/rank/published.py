@@ -20,7 +20,7 @@ from daybook.rank.result import RunResult
 if TYPE_CHECKING:
     import duckdb
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Statements below are put together from these table and column names only; values are always bound.
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
 _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
@@ -47,6 +47,10 @@ _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
     "evidence": {
         "day": _TEXT, "kind": _TEXT, "identity": _TEXT, "birth_ms": _WHOLE, "blocks": pa.list_(_REAL), "trades": _WHOLE,
     },
+    "followed": {
+        "day": _TEXT, "forward_day": _TEXT, "kind": _TEXT, "identity": _TEXT, "birth_ms": _WHOLE,
+        "blocks": pa.list_(_REAL), "trades": _WHOLE,
+    },
     "tests": {
         "day": _TEXT, "place": _WHOLE, "kind": _TEXT, "identity": _TEXT, "name": _TEXT, "birth_ms": _WHOLE,
         "forward_days": _WHOLE, "n": _WHOLE, "sharpe": _REAL, "p_value": _REAL, "level": _REAL,
@@ -57,7 +61,7 @@ _TABLES: Mapping[str, Mapping[str, pa.DataType]] = {
         "position": pa.int32(), "row_hash": pa.binary(),
     },
 }
-_OF_A_DAY = ("pools", "pool_members", "scores", "archive", "evidence", "tests")
+_OF_A_DAY = ("pools", "pool_members", "scores", "archive", "evidence", "followed", "tests")
 _SQL_TYPES = {_TEXT: "VARCHAR", _WHOLE: "BIGINT", _REAL: "DOUBLE", pa.int32(): "INTEGER", pa.bool_(): "BOOLEAN",
               pa.binary(): "BLOB", pa.list_(_REAL): "DOUBLE[]"}
 
@@ -109,9 +113,14 @@ def _from_version_1(connection: duckdb.DuckDBPyConnection) -> None:
     _create(connection, "tests")
 
 
+def _from_version_2(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the forward days of former members and of days on which nothing was run; no row that is there changes."""
+    _create(connection, "followed")
+
+
 def store_schema() -> Schema:
     """The schema to open a core.store.Store with."""
-    return Schema(version=SCHEMA_VERSION, create=create_tables, migrations={2: _from_version_1})
+    return Schema(version=SCHEMA_VERSION, create=create_tables, migrations={2: _from_version_1, 3: _from_version_2})
 
 
 def publish_run(connection: duckdb.DuckDBPyConnection, result: RunResult) -> Receipt:
@@ -232,14 +241,19 @@ def _publish_day(connection: duckdb.DuckDBPyConnection, result: RunResult) -> No
         {"day": day, **_outline(gone.member), "reason": gone.reason, "payload": _payload(gone.member)}
         for gone in result.archived
     ])
-    # A day that is run after a later one can not know that the later one has tested the same record; the first counts.
-    done = set(connection.execute("SELECT kind, identity, birth_ms FROM tests").fetchall())
+    # Of two runs that were sealed side by side neither knew of the tests of the other; the first that is entered counts.
+    done = set(connection.execute("SELECT kind, identity FROM tests").fetchall())
     _insert_rows(connection, "tests", [{"place": place, **test.model_dump()}
-                                       for place, test in enumerate(result.tests) if test.born not in done])
+                                       for place, test in enumerate(result.tests) if test.born[:2] not in done])
     _insert_rows(connection, "evidence", [
         {"day": day, "kind": record.kind, "identity": record.identity, "birth_ms": record.birth_ms,
          "blocks": list(record.days[-1].blocks), "trades": record.days[-1].trades}
         for record in result.evidence if record.days and record.days[-1].day == day
+    ])
+    _insert_rows(connection, "followed", [
+        {"day": day, "forward_day": entry.day, "kind": record.kind, "identity": record.identity,
+         "birth_ms": record.birth_ms, "blocks": list(entry.blocks), "trades": entry.trades}
+        for record in result.followed for entry in record.days
     ])
 
 

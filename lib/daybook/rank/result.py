@@ -39,8 +39,10 @@ class RunResult(BaseModel):
     run_id: `2023-06-14/01`. official: run 01, or a re-run that was adopted; only such a run changes pools.
     previous_day: the official day whose pools the run started from, None at the very beginning. facts: further
     manifest facts as JSON values. evidence: the forward records with this day's entry in them. tests: the candidates
-    whose one test fell on this day, in the order in which they were tested. trials: one ledger a step, in step order,
-    as Parquet paths or tables. unfinished: ledgers of runs that were given up, which this run took in.
+    whose one test fell on this day, in the order in which they were tested. followed: all forward days that this run
+    simulated, and no others: with those of former members, and earlier ones on which nothing was run. trials: one
+    ledger a step, in step order, as Parquet paths or tables. unfinished: ledgers of runs that were given up, which this
+    run took in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
@@ -63,6 +65,7 @@ class RunResult(BaseModel):
     archived: tuple[Archived, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     tests: tuple[ForwardTest, ...] = ()
+    followed: tuple[Evidence, ...] = ()
     trials: tuple[Path | pa.Table, ...] = ()
     unfinished: tuple[Path | pa.Table, ...] = ()
 
@@ -94,7 +97,8 @@ class RunResult(BaseModel):
             raise ValueError(f"run {self.run_id}: an official run needs the pools {', '.join(KINDS)}; found {kinds}")
         if any(test.day != self.day for test in self.tests):
             raise ValueError(f"run {self.run_id}: tests of {sorted({test.day for test in self.tests})}; its day only")
-        late = [record.identity for record in self.evidence if record.days and record.days[-1].day > self.day]
+        late = [record.identity for record in (*self.evidence, *self.followed)
+                if record.days and record.days[-1].day > self.day]
         if late:
             raise ValueError(f"run {self.run_id}: evidence from after its day, of {', '.join(late)}")
         return self
@@ -121,6 +125,8 @@ class RunResult(BaseModel):
 
         digests: row_digests of trial_rows().
         """
-        without = {"official", "trials", "unfinished"} | (set() if self.tests else {"tests"})
+        # Runs of before these fields had no such thing, and their hashes must stay what they are.
+        empty = {name for name in ("tests", "followed") if not getattr(self, name)}
+        without = {"official", "trials", "unfinished"} | empty
         facts = self.model_dump(mode="json", exclude=without)
         return hash_json([facts, hashlib.sha256(b"".join(digests)).hexdigest()])

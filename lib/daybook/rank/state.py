@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from daybook.core.store import Store
 from daybook.core.time import parse_day
-from daybook.rank.evidence import Evidence, EvidenceDay
+from daybook.rank.evidence import Evidence
+from daybook.rank.followed import Births
 from daybook.rank.forward_test import ForwardTest
 from daybook.rank.kinds import KINDS, Kind
 from daybook.rank.ledger import TrialCounts
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import duckdb
 
 HISTORY_DAYS = 30
-ANY_RUN = 2**31
-"""Above every run number: all runs of a day."""
+ANY_RUN = 2**62
+"""Above every place in publication order: all runs."""
 _HISTORY = ("day", "kind", "identity", "name", "score")
 
 
@@ -58,12 +59,14 @@ class PriorState(BaseModel):
     """The published state that day `day` starts from.
 
     previous_day: the newest official day before it, None at the beginning. pools: that day's, empty ones at the
-    beginning. evidence: forward record by identity, of that day's pool members. history: scores of the last 30 days,
-    oldest first. trials: evaluations of earlier days and, for a re-run, of the earlier runs of its own day; `today` is
-    those of previous_day. identities: everything tried in these days, so that a duplicate is refused; a whole life of
-    them would make every run folder larger for ever. tests: every forward test ever made, in order, which the online
-    procedure goes on from. unfinished: ledgers of runs that were given up, by name, with the SHA-256 of each: they lie
-    beside the state, are counted in trials and go into the store with this run.
+    beginning. evidence: forward record by identity, since its first birth, of that day's pool members and of those
+    followed. history: scores of the last 30 days, oldest first. trials: evaluations of every run entered before,
+    whatever their days; `today` is those of previous_day. identities: everything tried in these days, so that a
+    duplicate is refused, and everything that ever was in a pool; a whole life of what was only tried would make every
+    run folder larger for ever. tests: every forward test ever entered, in that order, which the online procedure goes
+    on from. followed: former members, as they entered, whose one test is still to come. unfinished: ledgers of runs
+    that were given up, by name, with the SHA-256 of each: they lie beside the state, are counted in trials and go into
+    the store with this run.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -76,6 +79,7 @@ class PriorState(BaseModel):
     trials: TrialCounts = Field(default_factory=TrialCounts)
     identities: frozenset[str] = frozenset()
     tests: tuple[ForwardTest, ...] = ()
+    followed: tuple[PoolMember, ...] = ()
     unfinished: dict[str, str] = Field(default_factory=dict)
 
     @field_serializer("identities")
@@ -96,12 +100,15 @@ def prior_state(store: Store, day: str, number: int = 1) -> PriorState:
 
 
 def state_before(connection: duckdb.DuckDBPyConnection, day: str, number: int = 1) -> PriorState:
-    """Everything official from before `day` (YYYY-MM-DD), so that re-running a past day sees what was known then.
+    """Everything official from before `day` (YYYY-MM-DD), as run `number` of it finds it or once found it.
 
-    Trials of every run of earlier days count, re-runs included, and those of the runs of this day with a lower number:
-    whoever runs a day again has tried more. Raises UsageError for a day that does not exist.
+    What a run found is what runs entered before it had said, by publication order: a day that is run late knows the
+    tests of later days, since it would spend their levels again, and none of their pools and records. Trials of all
+    runs entered before count. A re-run knows the tests and records that the first run of its day knew, so that it makes
+    the same tests. Raises UsageError for a day that does not exist.
     """
     first = (parse_day(day) - timedelta(days=HISTORY_DAYS)).isoformat()
+    own, known = _place(connection, day, number), _place(connection, day, 1)
     previous = connection.execute("SELECT max(day) FROM runs WHERE official AND day < ?", [day]).fetchone()
     previous_day = previous[0] if previous else None
     pools: dict[Kind, Pool] = {kind: _pool(connection, previous_day, kind) or empty_pool(day, kind) for kind in KINDS}
@@ -109,13 +116,16 @@ def state_before(connection: duckdb.DuckDBPyConnection, day: str, number: int = 
     history = connection.execute(
         "SELECT day, kind, identity, name, score FROM scores WHERE day >= ? AND day < ? ORDER BY ALL", [first, day]
     ).fetchall()
+    tests = _tests(connection, known)
+    births = Births.read(connection, day, known, tests)
+    followed = births.followed(day, members)
     return PriorState(
         day=day, previous_day=previous_day, pools=pools,
-        evidence={member.identity: _evidence(connection, member, day) for member in members},
+        evidence=births.records(connection, day, known, [*members, *followed]),
         history=tuple(HistoryRow.model_validate(dict(zip(_HISTORY, row, strict=True))) for row in history),
-        trials=_counts(connection, day, number, previous_day),
-        identities=_tried(connection, first, day),
-        tests=_tests(connection, day),
+        trials=_counts(connection, day, own, previous_day),
+        identities=_tried(connection, first, day, own) | births.identities,
+        tests=tests, followed=followed,
     )
 
 
@@ -126,15 +136,15 @@ def venue_of(connection: duckdb.DuckDBPyConnection, day: str) -> str | None:
     return facts.get("venue")
 
 
-def trial_counts(connection: duckdb.DuckDBPyConnection, day: str, before_run: int = ANY_RUN) -> TrialCounts:
-    """Evaluations of the runs of `day`, of these and every earlier day's, and all by kind.
+def trial_counts(connection: duckdb.DuckDBPyConnection, day: str, before: int = ANY_RUN) -> TrialCounts:
+    """Evaluations of the runs of `day`, of all runs, and all by kind.
 
-    before_run: of `day`, only runs with a lower number count. What a run took in from unfinished runs counts with it.
+    before: only runs with a lower place in publication order count. What a run took in from unfinished runs counts with
+    it.
     """
     rows = connection.execute(
         "SELECT kind, count(*), count(*) FILTER (runs.day = ?) FROM trials JOIN runs USING (sequence) "
-        "WHERE runs.day < ? OR (runs.day = ? AND runs.number < ?) GROUP BY kind ORDER BY kind",
-        [day, day, day, before_run],
+        "WHERE sequence < ? GROUP BY kind ORDER BY kind", [day, before],
     ).fetchall()
     return TrialCounts(
         today=sum(row[2] for row in rows), ever=sum(row[1] for row in rows), by_kind={row[0]: row[1] for row in rows}
@@ -164,35 +174,29 @@ def _pool(connection: duckdb.DuckDBPyConnection, day: str | None, kind: Kind) ->
     return Pool(day=day, kind=kind, capacity=found[0], members=members)
 
 
-def _evidence(connection: duckdb.DuckDBPyConnection, member: PoolMember, day: str) -> Evidence:
-    rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT day, blocks, trades FROM evidence "
-        "WHERE identity = ? AND kind = ? AND birth_ms = ? AND day < ? ORDER BY day",
-        [member.identity, member.kind, member.birth_ms, day],
-    ).fetchall()
-    days = tuple(EvidenceDay(day=row[0], blocks=tuple(row[1]), trades=row[2]) for row in rows)
-    return Evidence(identity=member.identity, kind=member.kind, birth_ms=member.birth_ms, days=days)
+def _place(connection: duckdb.DuckDBPyConnection, day: str, number: int) -> int:
+    """Place of a run in publication order; above every other while it is not published."""
+    found = connection.execute("SELECT sequence FROM runs WHERE day = ? AND number = ?", [day, number]).fetchone()
+    return int(found[0]) if found else ANY_RUN
 
 
 def _counts(
-    connection: duckdb.DuckDBPyConnection, day: str, number: int, previous_day: str | None
+    connection: duckdb.DuckDBPyConnection, day: str, before: int, previous_day: str | None
 ) -> TrialCounts:
-    found = trial_counts(connection, day, number)
     last = previous_day or (parse_day(day) - timedelta(days=1)).isoformat()
-    return found.model_copy(update={"today": trial_counts(connection, last).today})
+    return trial_counts(connection, last, before)
 
 
-def _tests(connection: duckdb.DuckDBPyConnection, day: str) -> tuple[ForwardTest, ...]:
+def _tests(connection: duckdb.DuckDBPyConnection, before: int) -> tuple[ForwardTest, ...]:
     names = list(ForwardTest.model_fields)
     rows = connection.execute(
-        f"SELECT {', '.join(names)} FROM tests WHERE day < ? ORDER BY day, place", [day]  # noqa: S608  # nosec B608
+        f"SELECT {', '.join(f'tests.{name}' for name in names)} FROM tests "  # noqa: S608  # nosec B608
+        "JOIN runs ON runs.official AND runs.day = tests.day WHERE sequence < ? ORDER BY sequence, place", [before]
     ).fetchall()
     return tuple(ForwardTest.model_validate(dict(zip(names, row, strict=True))) for row in rows)
 
 
-def _tried(connection: duckdb.DuckDBPyConnection, first: str, day: str) -> frozenset[str]:
-    query = "SELECT DISTINCT identity FROM trials WHERE day >= ? AND day < ? AND kind <> 'null'"
-    rows = connection.execute(query, [first, day]).fetchall()
+def _tried(connection: duckdb.DuckDBPyConnection, first: str, day: str, before: int) -> frozenset[str]:
+    query = ("SELECT DISTINCT identity FROM trials WHERE day >= ? AND day < ? AND kind <> 'null' AND sequence < ?")
+    rows = connection.execute(query, [first, day, before]).fetchall()
     return frozenset(row[0] for row in rows)
-
-
