@@ -1,8 +1,8 @@
-"""Yesterday's models and ensembles, exactly as they were saved, on the 24 hours that came after."""
+"""The newest saved models and ensembles, exactly as they are, on the days that came after they were saved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from daybook.core.arrays import Floats
 from daybook.core.errors import DataError
 from daybook.core.files import read_json
-from daybook.core.time import DAY_MS, Window
+from daybook.core.time import Window, parse_day, window_before
 from daybook.models import Dataset, SavedModel, build_dataset, load_model
 from daybook.models.ensemble_day import member_views
 from daybook.models.ensembles import EnsembleFit
@@ -21,14 +21,17 @@ from daybook.models.trading import ENSEMBLE_RULE, RULES, Desk, ModelBacktest, Ru
 from daybook.pipeline.day import Day
 from daybook.pipeline.folders import RunFolders, run_id
 from daybook.pipeline.model_trials import count_backtest
+from daybook.pipeline.steps.reach import days_in_reach
 from daybook.pipeline.steps.train import label_settings, markets
 from daybook.rank import PoolMember, TrialLedger
 
 
 @dataclass(frozen=True)
 class ForwardModel:
-    """One saved model or ensemble on the last 24 hours: hourly portfolio returns (24,), or the reason for none."""
+    """One saved model or ensemble on the 24 hours before `day`: hourly portfolio returns (24,), or why there are none.
+    """
 
+    day: str
     identity: str
     name: str
     kind: str
@@ -39,19 +42,35 @@ class ForwardModel:
 
 
 def forward_models(day: Day, ledger: TrialLedger) -> list[ForwardModel]:
-    """Trade what the day before saved, on hours that none of it has seen. Nothing on a first day."""
-    members = [member for kind in ("model", "ensemble") for member in day.state.pools[kind].members]
-    if not members or day.state.previous_day is None:
+    """Trade what the newest official day saved, on every day since then, none of whose hours it has seen.
+
+    A former member goes on as long as its recipe is trained. Nothing on a first day.
+    """
+    previous = day.state.previous_day
+    pooled = [member for kind in ("model", "ensemble") for member in day.state.pools[kind].members]
+    if previous is None or not (pooled or day.state.followed):
         return []
-    saved = RunFolders(day.settings.runs).finished(run_id(day.state.previous_day, 1)) / "artefacts" / "30_train"
-    newest = Window(day.start_ms - DAY_MS, day.start_ms)
+    saved = RunFolders(day.settings.runs).finished(run_id(previous, 1)) / "artefacts" / "30_train"
+    members = [*pooled, *_still_trained(day.state.followed, saved)]
+    if not members:
+        return []
     data = build_dataset(markets(day), day.costs, label_settings(day))
-    rows = _live_rows(data, newest)
-    desk = Desk(data, rows, day.costs, newest, day.conditions)
-    predictions = _predictions(saved, data, rows)
-    found = [_forward(member, saved, predictions, desk) for member in members]
-    _count(day, ledger, members, found, newest)
+    found = []
+    for after in (one for one in days_in_reach(day) if one > previous):
+        window = window_before(parse_day(after), 1)
+        rows = _live_rows(data, window)
+        desk = Desk(data, rows, day.costs, window, day.conditions)
+        predictions = _predictions(saved, data, rows)
+        todays = [_forward(after, member, saved, predictions, desk) for member in members]
+        _count(day, ledger, members, todays, window)
+        found += todays
     return found
+
+
+def _still_trained(followed: Sequence[PoolMember], saved: Path) -> list[PoolMember]:
+    """Former members of which the newest day saved a fit; the record of any other has ended."""
+    trained = {entry["identity"] for name in ("models", "ensembles") for entry in read_json(saved / f"{name}.json")}
+    return [member for member in followed if member.kind != "strategy" and member.identity in trained]
 
 
 def _live_rows(data: Dataset, window: Window) -> OutOfFold:
@@ -87,14 +106,14 @@ def _predicted(model: SavedModel, data: Dataset, rows: OutOfFold) -> Floats:
 
 
 def _forward(
-    member: PoolMember, saved: Path, predictions: Mapping[str, OutOfFold | str], desk: Desk
+    after: str, member: PoolMember, saved: Path, predictions: Mapping[str, OutOfFold | str], desk: Desk
 ) -> ForwardModel:
     try:
         result = _traded(member, saved, predictions, desk)
     except DataError as error:
-        return ForwardModel(member.identity, member.name, member.kind, None, 0, str(error))
+        return ForwardModel(after, member.identity, member.name, member.kind, None, 0, str(error))
     trades = int(result.card.figures["trades"] or 0)
-    return ForwardModel(member.identity, member.name, member.kind, result.portfolio, trades, backtest=result)
+    return ForwardModel(after, member.identity, member.name, member.kind, result.portfolio, trades, backtest=result)
 
 
 def _traded(

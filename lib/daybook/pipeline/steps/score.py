@@ -1,4 +1,4 @@
-"""00_score: yesterday's pools on the last seven days, one more day of evidence each, and the quality of the candles."""
+"""00_score: yesterday's pools on the last seven days, the records since birth, and the quality of the candles."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from daybook.core.time import DAY_MS, HOUR_MS, MINUTE_MS, TIMEFRAMES, Window, utc_text
+from daybook.core.time import HOUR_MS, MINUTE_MS, TIMEFRAMES, utc_text
 from daybook.features import FeatureStore
 from daybook.pipeline.canaries import run_canaries
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
+from daybook.pipeline.steps.followed import Records, forward_records, records_told
 from daybook.pipeline.steps.forward import ForwardModel, forward_models
 from daybook.pipeline.stressed import STRESS_COLUMNS, STRESS_TYPES, stressed_scorecards
-from daybook.rank import Evidence, EvidenceDay, PoolMember, ScoreResult, TrialLedger
+from daybook.rank import KINDS, PoolMember, ScoreResult, TrialLedger
 from daybook.rank.gates import GateRules
 from daybook.report import Headline, Metric, QualityRow
 from daybook.strategy import Strategy, parse_spec
@@ -42,33 +43,36 @@ class ScoreStep:
 
 
 def score_pools(day: Day) -> ScoreStep:
-    """Try the guards, bring the feature store up to date, score yesterday's pools, and extend their evidence."""
+    """Try the guards, bring the feature store up to date, score yesterday's pools, and extend every record."""
     ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
     canaries = run_canaries(day)
     features = _refresh_features(day)
     scored = _score_strategies(day, ledger)
     forward = forward_models(day, ledger)
-    evidence = _extended_evidence(day, ledger, scored, forward)
+    records = forward_records(day, ledger, forward)
     births = {member.identity: member.birth_ms for member, _ in scored}
     strategies = _strategy_frame(day, scored, stressed_scorecards(day, ledger, [one for _, one in scored], births))
     under = strategies[strategies["score"].isna() | (strategies["score"] < UNDERPERFORMING)]
-    _write(day, ledger, scored, evidence, strategies, forward)
+    yesterdays = [model for model in forward if model.day == day.sealed.day and model.identity in pooled(day)]
+    _write(day, ledger, scored, records, strategies, yesterdays)
     quality = quality_rows(day)
     figures = {
         "strategies_scored": len(strategies),
         "median_score": None if strategies.empty else _median(strategies["score"]),
         "underperformers": len(under),
-        "forward_days_longest": max((len(record.days) for record in evidence), default=0),
+        "forward_days_longest": max((len(record.days) for record in records.members), default=0),
+        "followed": len(records.former),
+        "tests_ever": len(day.state.tests),
         "completeness": min(row.bars / row.expected for row in quality),
         "trials": len(ledger),
         "canaries_failed": len(canaries.failed),
     }
-    headline = canaries.headline(_headline(day, strategies, figures, quality))
+    headline = canaries.headline(_headline(day, strategies, figures, quality, records))
     return ScoreStep(
         headline=headline,
         strategies=strategies,
-        models=_model_frame(forward),
-        evidence=_evidence_frame(day, evidence),
+        models=_model_frame(yesterdays),
+        evidence=_evidence_frame(records),
         quality=quality,
         completeness=hourly_completeness(day),
         features=features,
@@ -83,6 +87,11 @@ def pool_strategies(day: Day) -> dict[str, tuple[PoolMember, Strategy]]:
     return {
         member.identity: (member, parse_spec(member.spec)) for member in day.state.pools["strategy"].members
     }
+
+
+def pooled(day: Day) -> frozenset[str]:
+    """Identities of all members of yesterday's pools."""
+    return frozenset(member.identity for pool in day.state.pools.values() for member in pool.members)
 
 
 def _refresh_features(day: Day) -> pd.DataFrame:
@@ -104,33 +113,6 @@ def _score_strategies(day: Day, ledger: TrialLedger) -> list[tuple[PoolMember, S
     births = {identity: member.birth_ms for identity, (member, _) in members.items()}
     count_trials(ledger, day, "score", "pool", found, day.window, births)
     return [(members[one.strategy.identity][0], one) for one in found]
-
-
-def _extended_evidence(
-    day: Day, ledger: TrialLedger, scored: list[tuple[PoolMember, Screened]], forward: list[ForwardModel]
-) -> list[Evidence]:
-    """Every member's record with the last 24 hours added, simulated on their own from flat to flat."""
-    newest = Window(day.start_ms - DAY_MS, day.start_ms)
-    fresh = [(member, one) for member, one in scored if member.birth_ms <= newest.start_ms]
-    if fresh:
-        found = screen(day, [one.strategy for _, one in fresh], newest, timeframes=TIMEFRAMES)
-        births = {member.identity: member.birth_ms for member, _ in fresh}
-        count_trials(ledger, day, "validation", "pool", found, newest, births)
-    else:
-        found = []
-    today = {one.strategy.identity: (one.blocks, totals(one)["trades"]) for one in found if not one.lost}
-    today |= {model.identity: (model.blocks, model.trades) for model in forward if model.blocks is not None}
-    records = []
-    members = [member for pool in day.state.pools.values() for member in pool.members]
-    for member in members:
-        record = day.state.evidence.get(member.identity) or Evidence(
-            identity=member.identity, kind=member.kind, birth_ms=member.birth_ms
-        )
-        if member.identity in today:
-            blocks, trades = today[member.identity]
-            record = record.extended(EvidenceDay(day=day.sealed.day, blocks=tuple(blocks.tolist()), trades=trades))
-        records.append(record)
-    return records
 
 
 def _strategy_frame(
@@ -165,28 +147,37 @@ def _model_frame(forward: list[ForwardModel]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _evidence_frame(day: Day, evidence: list[Evidence]) -> pd.DataFrame:
-    names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
+def _evidence_frame(records: Records) -> pd.DataFrame:
+    """One row a member, longest record first; then one a kind with the means of those that left and are followed."""
     rows = [
-        {"name": names[record.identity], "kind": record.kind, "forward_days": len(record.days), "trades": record.trades,
-         "forward_return": float(np.sum(record.blocks)) if record.days else None,
+        {"name": records.names[record.identity], "kind": record.kind, "forward_days": len(record.days),
+         "trades": record.trades, "forward_return": float(np.sum(record.blocks)) if record.days else None,
          "last_day": record.days[-1].day if record.days else ""}
-        for record in evidence
+        for record in sorted(records.members, key=lambda one: (-len(one.days), records.names[one.identity]))
     ]
-    columns = ["name", "kind", "forward_days", "trades", "forward_return", "last_day"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values(["forward_days", "name"], ascending=[False, True], ignore_index=True)
+    for kind in KINDS:
+        left = [record for record in records.former if record.kind == kind and record.days]
+        if left:
+            rows.append({
+                "name": f"{len(left)} former, on average", "kind": kind,
+                "forward_days": round(float(np.mean([len(one.days) for one in left]))),
+                "trades": round(float(np.mean([one.trades for one in left]))),
+                "forward_return": float(np.mean([np.sum(one.blocks) for one in left])),
+                "last_day": max(one.days[-1].day for one in left),
+            })
+    return pd.DataFrame(rows, columns=["name", "kind", "forward_days", "trades", "forward_return", "last_day"])
 
 
 def _write(
-    day: Day, ledger: TrialLedger, scored: list[tuple[PoolMember, Screened]], evidence: list[Evidence],
+    day: Day, ledger: TrialLedger, scored: list[tuple[PoolMember, Screened]], records: Records,
     strategies: pd.DataFrame, forward: list[ForwardModel],
 ) -> None:
     results: dict[str, ScoreResult] = {member.identity: one.result for member, one in scored}
     ledger.write(day.artefacts)
     day.write("scorecards", strategies)
     day.write("scores", {identity: result.model_dump(mode="json") for identity, result in results.items()})
-    day.write("evidence", [record.model_dump(mode="json") for record in evidence])
+    day.write("evidence", [record.model_dump(mode="json") for record in records.everything])
+    day.write("followed", [record.model_dump(mode="json") for record in records.new])
     day.write("blocks", block_frame(day, [(member.identity, one) for member, one in scored]))
     day.write("models", _model_frame(forward))
     day.write("quality", [row.model_dump(mode="json") for row in quality_rows(day)])
@@ -243,7 +234,7 @@ def _median(scores: pd.Series[float]) -> float | None:
 
 
 def _headline(
-    day: Day, strategies: pd.DataFrame, figures: dict[str, Any], quality: tuple[QualityRow, ...]
+    day: Day, strategies: pd.DataFrame, figures: dict[str, Any], quality: tuple[QualityRow, ...], records: Records
 ) -> Headline:
     missing = sum(row.missing for row in quality)
     if strategies.empty:
@@ -258,12 +249,15 @@ def _headline(
     revised = int(day.inputs.get("refresh", {}).get("revised", 0))
     if revised:
         text = f"{text} The exchange has corrected {revised:,} bars of past days; later days will see the new values."
+    text = " ".join([text, *records_told(day, records)])
     metrics = (
         Metric(name="strategies scored", value=figures["strategies_scored"]),
         Metric(name="median score, 50 = even odds", value=figures["median_score"], unit="score",
                n=figures["strategies_scored"], n_unit="strategies", reason="no strategy has a score yet"),
         Metric(name="minutes missing", value=missing, n=sum(row.expected for row in quality), n_unit="minutes expected",
                better="lower"),
+        Metric(name="former members, tested like members", value=figures["followed"], n=figures["tests_ever"],
+               n_unit="tests so far", better="neither"),
         Metric(name="longest record since birth", value=figures["forward_days_longest"], unit="days",
                baseline=float(GateRules().min_forward_days), baseline_name="needed for proof"),
     )
