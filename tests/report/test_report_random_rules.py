@@ -18,6 +18,7 @@ from daybook.report import tables
 def test_the_note_counts_who_is_there_and_who_is_expected(shares: list[float], said: str) -> None:
     html = tables.robustness([robust(name=f"c{n}", random_percentile=share) for n, share in enumerate(shares)]).markup
     assert said in html
+    assert "nothing is chosen from them, so they are a yardstick and count as no trials" in html
     assert "more than timing luck" not in html
 
 

@@ -137,7 +137,8 @@ def _beside(rows: Sequence[RobustnessRow], caption: str) -> Html:
              Cell(formats.count(row.trades))] for row in rows]
     note = ("Holding: every market bought with equal capital at the window's second minute and sold at its end, at "
             "cost, as the line of buy and hold is drawn. Random rules hold the same sides for the same times, "
-            "entered at random. Capacity: capital at which a median entry is 1 % of its bar's volume. How to read: "
+            "entered at random; nothing is chosen from them, so they are a yardstick and count as no trials. Capacity: "
+            "capital at which a median entry is 1 % of its bar's volume. How to read: "
             f"{_above_random(rows)}a correlation near 1 means the pool has it already.")
     return Grid(caption, head, body, note, folded=len(rows) > _MANY).html()
 
