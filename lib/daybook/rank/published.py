@@ -241,7 +241,7 @@ def _publish_day(connection: duckdb.DuckDBPyConnection, result: RunResult) -> No
         {"day": day, **_outline(gone.member), "reason": gone.reason, "payload": _payload(gone.member)}
         for gone in result.archived
     ])
-    # Of two runs that were sealed side by side neither knew of the tests of the other; the first that is entered counts.
+    # Of two runs that were sealed side by side neither knew of the tests of the other; the first one entered counts.
     done = set(connection.execute("SELECT kind, identity FROM tests").fetchall())
     _insert_rows(connection, "tests", [{"place": place, **test.model_dump()}
                                        for place, test in enumerate(result.tests) if test.born[:2] not in done])
