@@ -256,6 +256,22 @@ def test_an_edited_generation_stops_the_day_before_it_begins_and_a_rebuild_has_t
     assert check_ledger(folders, data).model_dump(include={"trials", "problem"}) == {"trials": 12, "problem": None}
 
 
+def test_an_edited_only_generation_is_named_once(place: tuple[RunFolders, Path]) -> None:
+    import duckdb
+
+    folders, data = place
+    for number in (1, 2):
+        for path in (data / "store").glob(f"daybook-00000{number}.*"):
+            path.unlink()
+    with duckdb.connect(str(data / "store" / "daybook-000003.duckdb")) as connection:
+        connection.execute("UPDATE trials SET sharpe = 9 WHERE sequence = 1")
+    problem = check_ledger(folders, data).problem or ""
+    assert problem.count("store: ") == 1
+    assert "no generation is whole" in problem
+    with pytest.raises(DataError, match="Something else than a day wrote to it"):
+        require_whole_ledger(folders, data)
+
+
 def test_a_store_that_lacks_published_runs_is_no_fault_of_a_day_but_one_that_the_check_names(
     place: tuple[RunFolders, Path]
 ) -> None:

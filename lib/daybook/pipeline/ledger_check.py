@@ -109,11 +109,11 @@ def _seal_problems(data: Path) -> Iterator[str]:
     newest = store.newest()
     try:
         whole = store.verified()
-        text = " ".join(whole.warnings) if whole else ""
+        text = f"{store.folder}: {' '.join(whole.warnings)}" if whole else ""
     except CorruptStoreError as error:
         whole, text = None, str(error)
     if newest is not None and (whole is None or whole.number != newest.number):
-        yield f"{store.folder}: {text.rstrip('.')}. Something else than a day wrote to it, or the disk is failing"
+        yield f"{text.rstrip('.')}. Something else than a day wrote to it, or the disk is failing"
 
 
 def _receipts(folders: RunFolders) -> Iterator[tuple[str, Mapping[str, Any]]]:
