@@ -68,7 +68,8 @@ def backtest_candidates(day: Day) -> BacktestStep:
     """Sweep candidates x parameters x timeframes x markets, freeze the best of each, validate it on unseen bars.
 
     Tuning uses the design's own span; validation is the scoring window, the same in which the pool is scored, so that
-    newcomers and incumbents compare like with like and a newcomer's score is never one it was fitted to.
+    newcomers and incumbents compare like with like and a newcomer's score is never one it was fitted to. Members of
+    the pool that tuning left as they were are written beside the candidates, but compete as the incumbents they are.
     """
     ledger = TrialLedger(day.sealed.day, day.sealed.run_id, day.step, day.artefacts)
     listed = day.read_json("10_design", "candidates")
@@ -84,7 +85,8 @@ def backtest_candidates(day: Day) -> BacktestStep:
     refused |= {one.strategy.identity: one.result.reason or LOST for one in validated if one.lost}
     tuned_from = {strategy.identity: [identity] for identity, strategy in chosen.items()}
     count_trials(ledger, day, "validation", "tuner", validated, day.window, parents=tuned_from)
-    members = _members(listed, chosen, best_by_strategy([one for one in validated if not one.lost]), day)
+    everyone = _members(listed, chosen, best_by_strategy([one for one in validated if not one.lost]), day)
+    members = [one for one in everyone if day.state.pools["strategy"].member(one[0].identity) is None]
     nulls = todays_nulls(day, members)
     count_nulls(ledger, day, nulls)
     count_changes(day, ledger, [found.strategy for _, found in members])
@@ -93,6 +95,7 @@ def backtest_candidates(day: Day) -> BacktestStep:
     ever = day.state.trials.ever + counts.trials
     step = _step(day, tuned, validated, members, tried(members, tuned, validated, counts, ever), nulls)
     _write(day, members, validated, step, counts, nulls)
+    day.write("members", [member.model_dump(mode="json") for member, _ in everyone])
     day.write("refused", _refused_rows(refused, [*designed, *chosen.values()]))
     return step
 
@@ -139,7 +142,6 @@ def _write(
     day: Day, members: list[tuple[PoolMember, Screened]], validated: list[Screened], step: BacktestStep,
     counts: EffectiveTrials, nulls: list[NullContestant],
 ) -> None:
-    day.write("members", [member.model_dump(mode="json") for member, _ in members])
     day.write("scores", {member.identity: found.result.model_dump(mode="json") for member, found in members})
     day.write("scorecards", step.candidates)
     day.write("blocks", block_frame(day, [(member.identity, found) for member, found in members]))
