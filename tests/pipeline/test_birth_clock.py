@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pandas as pd
 from daybook.core.store import Store
 from daybook.core.time import day_start_ms, parse_day
 from daybook.pipeline.steps.rank import Ranking, outcome, rank_pools
-from daybook.pipeline.steps.records import forward_rows, rejected_rows
+from daybook.pipeline.steps.records import former_notices, forward_rows, rejected_rows
 from daybook.rank import (
     Evidence,
     EvidenceDay,
@@ -141,6 +142,21 @@ def test_who_left_the_pool_is_tested_on_the_same_day_as_who_stayed(tmp_path: Pat
     assert [test.identity for test in ranking.tests] == ["edge", "luck"]
     assert [one.identity for one in ranking.pool("strategy").members] == ["edge"]
     assert published(store, state, ranking).tests == ranking.tests
+    assert {test.identity: test.name for test in ranking.tests} == {"edge": "edge", "luck": "luck"}
+    (told,) = former_notices(ranking)
+    assert told.message.startswith("1 that had left the pools reached 28 forward days and had their one test today")
+    assert "discoveries: none." in told.message
+    assert former_notices(ranked_day(first_state(later(28)), tmp_path)) == ()
+
+
+def test_a_record_that_lacks_a_day_says_so_instead_of_counting_down(tmp_path: Path) -> None:
+    ranking = ranked_day(first_state(later(28)), tmp_path)
+    whole = ranking.evidence["luck"]
+    gap = whole.model_copy(update={"days": (*whole.days[:5], *whole.days[6:])})
+    paused = replace(ranking, evidence=ranking.evidence | {"luck": gap}, tests=())
+    rows = {row.name: row for row in forward_rows(day_of(first_state(later(28)), tmp_path, {}), paused)}
+    assert rows["luck"].verdict == "no test, for 1 forward day is missing"
+    assert rows["edge"].verdict == "its test is due"
 
 
 def test_a_newcomer_with_a_perfect_screening_score_leads_and_is_not_promoted(tmp_path: Path) -> None:

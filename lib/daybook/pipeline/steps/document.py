@@ -17,7 +17,7 @@ from daybook.pipeline.steps.backtest import TOURNAMENT
 from daybook.pipeline.steps.curves import buy_and_hold, hourly_curve
 from daybook.pipeline.steps.findings import cost_warnings, headline, masked_notices, notices, questions, shown
 from daybook.pipeline.steps.rank import Ranking
-from daybook.pipeline.steps.records import POOL_NAMES, forward_rows, refused_rows, rejected_rows
+from daybook.pipeline.steps.records import POOL_NAMES, former_notices, forward_rows, refused_rows, rejected_rows
 from daybook.pipeline.steps.train import model_row
 from daybook.rank import PoolMember, ScoreResult, noise_best_sharpe
 from daybook.report import (
@@ -58,7 +58,8 @@ def report_document(day: Day, ranking: Ranking) -> ReportDocument:
         ensembles=ensembles,
         trials=trials,
         data_quality=quality,
-        warnings=(*lost_notices(day), *cost_warnings(day), *notices(quality, models), *masked_notices(day)),
+        warnings=(*lost_notices(day), *cost_warnings(day), *notices(quality, models), *masked_notices(day),
+                  *former_notices(ranking)),
         archive=_archive(ranking),
         focus=questions(strategies, quality, models),
         curves=_curves(day, ranking),

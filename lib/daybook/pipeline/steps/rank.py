@@ -79,6 +79,7 @@ def rank_pools(day: Day) -> Ranking:
         for record in (Evidence.model_validate(entry) for entry in day.read_json("00_score", "evidence"))
     }
     names = {member.identity: member.name for pool in day.state.pools.values() for member in pool.members}
+    names |= {former.identity: former.name for former in day.state.followed}
     also = read_canaries(day).gates
     tests = () if also else due_tests(day.sealed.day, known.values(), names, day.state.tests)
     tested = {test.born: test for test in (*day.state.tests, *tests)}

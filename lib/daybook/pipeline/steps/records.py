@@ -9,7 +9,7 @@ from daybook.pipeline.steps.rank import Ranking
 from daybook.rank import FORWARD_DAYS, Evidence, Kind, PoolMember, Verdict
 from daybook.rank.confidence_sequence import confidence_sequence
 from daybook.rank.pool import TUNED_ORIGIN, order_key
-from daybook.report import ForwardRow, RejectedRow
+from daybook.report import ForwardRow, Notice, RejectedRow
 from daybook.report.tournament import PoolName
 
 POOL_NAMES: Mapping[Kind, PoolName] = {"strategy": "strategies", "model": "models", "ensemble": "ensembles"}
@@ -21,12 +21,23 @@ _KNOWN = "tuned, it is a member that the pool held already and that competed as 
 def forward_rows(day: Day, ranking: Ranking) -> tuple[ForwardRow, ...]:
     """One row a member of today's pools, kind by kind in the order of rank."""
     return tuple(
-        _row(member, ranking.evidence[member.identity], ranking.verdicts[member.identity])
+        _row(member, ranking.evidence[member.identity], ranking.verdicts[member.identity], day.sealed.day)
         for kind, update in ranking.updates.items() for member in update.pool.members
     )
 
 
-def _row(member: PoolMember, record: Evidence, judged: Verdict) -> ForwardRow:
+def former_notices(ranking: Ranking) -> tuple[Notice, ...]:
+    """The tests of today that were of former members, in one line; nothing where there was none."""
+    tests = [test for test in ranking.tests if test.identity not in ranking.evidence]
+    if not tests:
+        return ()
+    found = ", ".join(test.name for test in tests if test.rejected) or "none"
+    return (Notice(where="forward tests", severity="info", message=(
+        f"{len(tests)} that had left the pools reached {FORWARD_DAYS} forward days and had their one test today; "
+        f"discoveries: {found}. A former member does not come back by itself.")),)
+
+
+def _row(member: PoolMember, record: Evidence, judged: Verdict, today: str) -> ForwardRow:
     test = judged.test
     reasons = {}
     if judged.forward_sharpe is None:
@@ -42,13 +53,16 @@ def _row(member: PoolMember, record: Evidence, judged: Verdict) -> ForwardRow:
         n_blocks=record.blocks.size, sharpe=judged.forward_sharpe, interval=judged.forward_interval,
         nightly=confidence_sequence(record.daily_returns).interval, track_record_days=judged.days_to_proof,
         tested=None if test is None else test.day, p_value=None if test is None else test.p_value,
-        level=None if test is None else test.level, proven=judged.proven, verdict=_said(judged), reasons=reasons,
+        level=None if test is None else test.level, proven=judged.proven,
+        verdict=_said(judged, len(record.missing(today, FORWARD_DAYS))), reasons=reasons,
     )
 
 
-def _said(judged: Verdict) -> str:
+def _said(judged: Verdict, missing: int) -> str:
     if judged.proven:
         return "proven at every gate"
+    if judged.test is None and missing:
+        return f"no test, for {missing} forward {'day is' if missing == 1 else 'days are'} missing"
     if judged.test is None:
         left = FORWARD_DAYS - judged.forward_days
         return f"{left} {'day' if left == 1 else 'days'} to its one test" if left > 0 else "its test is due"
