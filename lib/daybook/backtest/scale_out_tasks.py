@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import pairwise
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -114,7 +114,9 @@ def run_task(task: SweepTask) -> TaskResult:
 def _arrives(error: Exception) -> bool:
     """Whether an error is the same behind the pipe to a worker."""
     try:
-        again = pickle.loads(pickle.dumps(error))  # noqa: S301  # its own bytes
+        ForkingPickler.dumps(error)
+        make, values = cast(tuple[Any, tuple[Any, ...]], error.__reduce__()[:2])
+        again = make(*values)
     except Exception:
         return False
     return type(again) is type(error) and str(again) == str(error)
