@@ -186,6 +186,13 @@ def test_frame_follows_the_types_and_the_given_style() -> None:
         assert part in html
 
 
+def test_frame_writes_no_minus_before_nothing() -> None:
+    table = pd.DataFrame({"sharpe": [-0.04, -0.06], "small": [-1e-5, 2.0]})
+    html = tables.frame(table, caption="Any", style=FrameStyle(formats={"sharpe": ".1f", "small": ".0e"})).markup
+    assert [part in html for part in (">0.0<", ">−0.1<", ">−1e−05<")] == [True] * 3
+    assert "−0.0<" not in html
+
+
 def test_frame_says_how_many_rows_it_leaves_out() -> None:
     html = tables.frame(sweep_cells(), caption="Sweep", limit=4).markup
     assert "First 4 of 9 rows" in html

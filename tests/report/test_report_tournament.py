@@ -44,7 +44,10 @@ def test_a_reading_shows_value_sample_and_what_it_says() -> None:
     html = tables.readings(rows).markup
     for said in ("PSR of the best", "0.930", "168 hours", "If it were alone.", "nothing was tuned", "what it says"):
         assert said in html
+    for name in ("deflated Sharpe ratio", "probability of backtest overfitting", "superior predictive ability"):
+        assert name in html, "no abbreviation without its words"
     assert "nothing was tried" in tables.readings(()).markup
+    assert "overfitting" not in tables.readings(()).markup
 
 
 def test_null_contests_show_what_chance_would_allow_and_how_to_read_it() -> None:

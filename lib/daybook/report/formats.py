@@ -33,7 +33,7 @@ def number(value: Any, digits: int = 2) -> str:
     """`1,234.50`, with a true minus sign."""
     if undefined(value):
         return MISSING
-    return _true_minus(f"{float(value):,.{digits}f}")
+    return true_minus(f"{float(value):,.{digits}f}")
 
 
 def count(value: Any) -> str:
@@ -111,7 +111,7 @@ def significant(value: Any) -> str:
     for limit, digits in ((10.0, 1), (1.0, 2), (0.1, 3)):
         if size >= limit:
             return number(value, digits)
-    return _true_minus(f"{float(value):.3g}")
+    return true_minus(f"{float(value):.3g}")
 
 
 def unit_text(unit: str) -> str:
@@ -119,7 +119,8 @@ def unit_text(unit: str) -> str:
     return "" if unit in ("fraction", "percent of capital", "score", "points") else unit
 
 
-def _true_minus(text: str) -> str:
+def true_minus(text: str) -> str:
+    """A formatted number with a true minus sign, and none before nothing but zeros."""
     if text.startswith("-"):
         text = text[1:] if not text.strip("-0.,") else _MINUS + text[1:]
     return text

@@ -84,7 +84,7 @@ def _cell(value: Any, form: str, reason: str | None) -> Cell:
     if form in _NAMED:
         return Cell(_NAMED[form](value))
     try:
-        return Cell(format(float(value), form).replace("-", "−"))
+        return Cell(written.true_minus(format(float(value), form)).replace("-", "−"))
     except (ValueError, TypeError) as error:
         raise ReportError(f"table: {value!r} can not be written with the format {form!r} ({error}). Allowed are "
                           f"score, text, prose, code, {', '.join(_NAMED)} or a number format such as .3f.") from None

@@ -31,14 +31,18 @@ def readings(rows: Sequence[Reading], *, caption: str = "Could it be luck?") -> 
                                            row.metric.reason),
              Cell("") if row.metric.n is None else sample(row.metric.n, row.metric.n_unit), text(row.meaning)]
             for row in rows]
+    note = ("PSR and DSR: probabilistic and deflated Sharpe ratio (Bailey and López de Prado). PBO: probability of "
+            "backtest overfitting. SPA: test of superior predictive ability (Hansen). StepM: stepwise test of many "
+            "(Romano and Wolf).")
     head = (*words("figure"), *counts("value"), *counts("n"), prose("what it says"))
-    return Grid(caption, head, body, missing="nothing was tried").html()
+    return Grid(caption, head, body, note if body else "", "nothing was tried").html()
 
 
 def null_contests(rows: Sequence[NullContest], *, caption: str = "Contestants that know nothing") -> Html:
     """How far random entries and copies shuffled in time came in today's ranking."""
-    note = ("Each strategy is copied twice, with entries at random and with its signals moved in time; the copies "
-            "trade as often and as long, are scored and ranked by the same rules, and never enter a pool. How to read: "
+    note = ("Each strategy is copied twice, with entries at random and with its signals moved in time. The first trade "
+            "as often and as long; the others keep their stops, so that they may turn over half as much or twice. All "
+            "are scored and ranked by the same rules and never enter a pool. How to read: "
             "the fewer of them are among the first, the more the ranking is worth; as many as chance means it is worth "
             "nothing, and more that it picks the wrong ones. The pool was chosen on most of these hours and starts "
             "ahead. Members of it that were re-tuned were picked for a low score on this very window and start behind: "
