@@ -64,7 +64,8 @@ def test_a_day_pays_what_was_measured_at_or_before_it_never_later(tmp_path: Path
     assert day.costs.document.date == DAY
     np.testing.assert_allclose(day.costs.half_spread(day.minute_bars["BTCUSDT"]), 3e-4)
     warnings = cost_warnings(day)
-    assert warnings[0].message.startswith(f"spread and slippage as measured on {DAY}")
+    assert warnings[0].message.startswith(
+            f"fee 5 bps a side as set; spread and slippage as measured on {DAY}")
     told = {parameter.name: parameter for parameter in run_info(day).parameters}
     assert (told["costs"].value, told["costs"].default, told["costs"].changed) == ("measured", "settings", True)
 

@@ -65,7 +65,7 @@ def ranked_day(state: PriorState, folder: Path, newcomer: PoolMember | None = No
 def day_of(state: PriorState, folder: Path, artefacts: dict[str, Any]) -> Any:
     return SimpleNamespace(
         sealed=SimpleNamespace(day=state.day, run_id=f"{state.day}/01"), state=state, folder=folder,
-        settings=SimpleNamespace(replace_margin=2.0), read_json=lambda _step, name: artefacts[name],
+        settings=SimpleNamespace(replace_margin=2.0, min_trades=5), read_json=lambda _step, name: artefacts[name],
         read_table=lambda *_: pd.DataFrame({"identity": [], "time_ms": [], "block_return": []}),
     )
 
@@ -157,6 +157,14 @@ def test_a_record_that_lacks_a_day_says_so_instead_of_counting_down(tmp_path: Pa
     rows = {row.name: row for row in forward_rows(day_of(first_state(later(28)), tmp_path, {}), paused)}
     assert rows["luck"].verdict == "no test, for 1 forward day is missing"
     assert rows["edge"].verdict == "its test is due"
+
+
+def test_a_record_of_few_trades_has_no_forward_sharpe_ratio(tmp_path: Path) -> None:
+    ranking = ranked_day(first_state(later(1)), tmp_path)
+    rows = {row.name: row for row in forward_rows(day_of(first_state(later(1)), tmp_path, {}), ranking)}
+    assert rows["luck"].trades == 4
+    assert (rows["luck"].sharpe, rows["luck"].interval, rows["luck"].track_record_days) == (None, None, None)
+    assert rows["luck"].reasons["sharpe"] == "4 trades; at least 5 are needed"
 
 
 def test_a_newcomer_with_a_perfect_screening_score_leads_and_is_not_promoted(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def without(**sharpes: float | None) -> Any:
 def test_what_is_left_without_a_market_may_be_too_little_to_know_the_worst() -> None:
     assert _worst_without(without(BTC=3.0, ETH=-0.5)) == ("ETH", (-0.5, None))
     assert _worst_without(without(BTC=3.0, ETH=None)) == ("ETH", (None, "ETH is too little"))
+    assert _worst_without(without(BTC=-0.5, ETH=None)) == ("BTC", (-0.5, None)), "a known failure is never hidden"
     assert _worst_without(without(BTC=None)) == ("", (None, "BTC is too little"))
 
 

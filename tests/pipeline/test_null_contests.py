@@ -66,3 +66,12 @@ def test_members_that_were_re_tuned_are_not_among_the_new_designs() -> None:
     assert (everyone.who, everyone.others, everyone.nulls) == ("pool and candidates", 3, 6)
     assert (alone.who, alone.others, alone.nulls, alone.reached) == ("today's new designs alone", 1, 2, 0)
     assert [row.who for row in null_contests(day, members[1:], nulls[2:])] == ["pool and candidates"]
+
+
+def test_a_contest_lost_with_re_tuned_members_in_it_says_that_they_alone_can_do_this() -> None:
+    members = [scored(f"s{value}", float(value), origin=TUNED_ORIGIN if value < 17 else "evolution")
+               for value in range(10, 24)]
+    everyone = null_contests(today(), members, copies("s10", *[90.0] * 13, *[1.0] * 15))[0]
+    assert everyone.chance_above is not None and everyone.chance_above < 0.05
+    assert "7 of the real ones were re-tuned for a low score on this very window" in everyone.meaning
+    assert "worse than knowing nothing" not in everyone.meaning

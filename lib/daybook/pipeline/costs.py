@@ -53,8 +53,8 @@ def cost_notices(costs: Costs, settings: Settings) -> list[str]:
     if not isinstance(costs, MeasuredCosts):
         return []
     spreads = ", ".join(f"{symbol} {costs.spread_of(symbol):.3g}" for symbol in settings.symbols)
-    told = (f"spread and slippage as measured on {costs.document.date} (metrics {costs.identity[:12]}), mean spread "
-            f"{spreads} bps of mid; spread_bps is not used")
+    told = (f"fee {settings.fee_bps:g} bps a side as set; spread and slippage as measured on {costs.document.date} "
+            f"(metrics {costs.identity[:12]}), mean spread {spreads} bps of mid; spread_bps is not used")
     late = [f"a decision takes {settings.decision_ms:g} ms, longer than the latency budget of "
             f"{settings.latency_budget_ms:g} ms: fills pay the p90 of slippage"] if costs.late else []
     return [told, *late, *costs.notices(settings.symbols)]

@@ -27,8 +27,8 @@ CONTEST = (("places", "first, places", ""), ("others", "real, n", ""), ("nulls",
             ("chance", "so few, probability", "probability"), ("chance_above", "so many, probability", "probability"),
             ("best_null_rank", "best, rank", ""))
 """Fields of a contest, the heading and unit of the page's column, and how its figures are written."""
-_SEARCHED_ANEW = ("Each run of a day searches anew. Who is only in one of them neither entered nor left the pool: that "
-                  "of the official run stands.")
+_SEARCHED_ANEW = ("Each run of a day searches anew: these lines are differences between the runs, no entries and "
+                  "exits. The pool of the official run stands.")
 _OWN_MEMBERS = "each run over its own members, so a difference is not the parameters' alone"
 
 

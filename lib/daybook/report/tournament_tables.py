@@ -19,6 +19,7 @@ from daybook.report.views import Html, render
 
 _MANY = 8
 _CHANCE = 0.05
+_NEARLY_ONE = 0.98
 _AS_SET = "costs are set"
 _STATES = {"low": "calm", "middle": "medium", "high": "wild", "tokyo": "Tokyo", "london": "London",
            "new_york": "New York", "off": "between", "weekend": "weekend"}
@@ -36,6 +37,11 @@ def readings(rows: Sequence[Reading], *, caption: str = "Could it be luck?") -> 
             "(Romano and Wolf).")
     head = (*words("figure"), *counts("value"), *counts("n"), prose("what it says"))
     return Grid(caption, head, body, note if body else "", "nothing was tried").html()
+
+
+def _correlation(value: float | None) -> str:
+    """Two digits; near 1, where 0.99 decides whether a candidate is a twin, four."""
+    return formats.number(value, 2 if value is None or abs(value) < _NEARLY_ONE else 4)
 
 
 def null_contests(rows: Sequence[NullContest], *, caption: str = "Contestants that know nothing") -> Html:
@@ -135,7 +141,7 @@ def _beside(rows: Sequence[RobustnessRow], caption: str) -> Html:
              figure(row.random_percentile, formats.percent(row.random_percentile, 0),
                     row.reasons.get("random_percentile")),
              Cell(formats.count(row.random_rules)),
-             figure(row.correlation, formats.number(row.correlation, 2), row.reasons.get("correlation")),
+             figure(row.correlation, _correlation(row.correlation), row.reasons.get("correlation")),
              text(row.correlated_with, title=row.reasons.get("correlation", "")),
              figure(row.capacity, formats.significant(row.capacity), row.reasons.get("capacity")),
              Cell(formats.count(row.trades))] for row in rows]

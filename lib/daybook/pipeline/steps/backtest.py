@@ -94,6 +94,7 @@ def backtest_candidates(day: Day) -> BacktestStep:
     counts = effective_trials_of(day.artefacts.parent, COUNTED_STEPS)
     ever = day.state.trials.ever + counts.trials
     step = _step(day, tuned, validated, members, tried(members, tuned, validated, counts, ever), nulls)
+    step.figures["unchanged"] = len(everyone) - len(members)
     _write(day, members, validated, step, counts, nulls)
     day.write("members", [member.model_dump(mode="json") for member, _ in everyone])
     day.write("refused", _refused_rows(refused, [*designed, *chosen.values()]))
@@ -193,7 +194,8 @@ def _step(
     }
     headline = backtest_headline(len(candidates), best, figures, contests[0])
     return BacktestStep(
-        headline=headline, candidates=candidates, sweep=_sweep_map(tuned), by_market=_by_market(validated),
+        headline=headline, candidates=candidates, sweep=_sweep_map(tuned),
+        by_market=_by_market([one for _, one in members]),
         unseen_sharpes=np.array(found.unseen), expected_maximum=figures["expected_noise_maximum"],
         best_sharpe=figures["best_sharpe"], luck=luck_readings(day, found),
         null_contests=contests, robustness=stressed, figures={"verdict": headline.verdict, **figures},

@@ -40,7 +40,7 @@ def null_contests(
     new = {member.identity for member, _ in members if member.origin != TUNED_ORIGIN}
     theirs = [copy for copy, one in zip(copies, nulls, strict=True) if one.of.identity in new]
     found = [_said("pool and candidates" if incumbents else "candidates; the pool is empty",
-                   contest([*incumbents, *candidates, *copies], places))]
+                   contest([*incumbents, *candidates, *copies], places), len(own - new))]
     if incumbents and new:
         designs = [one for one in candidates if one.identity in new]
         found.append(_said("today's new designs alone", contest([*designs, *theirs], places)))
@@ -60,20 +60,24 @@ def _incumbents(day: Day, own: set[str]) -> list[Contestant]:
     ]
 
 
-def _said(who: str, found: Contest) -> NullContest:
+def _said(who: str, found: Contest, behind: int = 0) -> NullContest:
+    """behind: how many of the real ones are there because they scored low on this very window."""
     return NullContest(
         who=who, places=found.places, nulls=found.nulls, others=found.others, reached=found.reached,
         expected=found.expected, chance=found.chance, chance_above=found.chance_above,
-        best_null_rank=found.best_null_rank, meaning=_meaning(found),
+        best_null_rank=found.best_null_rank, meaning=_meaning(found, behind),
     )
 
 
-def _meaning(found: Contest) -> str:
+def _meaning(found: Contest, behind: int) -> str:
     if found.chance is None or found.chance_above is None:
         return f"Nothing to compare: {found.reason}."
     reached = f"{found.reached} of {found.nulls} that know nothing came among the first {found.places}"
     if found.chance <= _RARE:
         return f"{reached}, fewer than chance allows: the ranking tells them apart."
+    if found.chance_above <= _RARE and behind:
+        return (f"{reached}, more than chance allows; {behind} of the real ones were re-tuned for a low score on this "
+                "very window, which alone can do this.")
     if found.chance_above <= _RARE:
         return f"{reached}, more than chance allows: the real ones rank worse than knowing nothing."
     return f"{reached}, as chance would have it: this says nothing for the ranking."

@@ -152,7 +152,7 @@ def _step(day: Day, ledger: TrialLedger, result: DesignResult, listed: list[dict
     }
     text = (
         f"{new} new designs go to the backtest, the best of {len(result.evaluated)} that were tried; "
-        + (f"{tuned} pool members below 50 get other parameters." if tuned else "no pool member needs others.")
+        + (f"{tuned} pool members below 50 are tuned anew." if tuned else "no pool member needs it.")
     )
     headline = Headline(verdict=text, figures=(
         Metric(name="new designs", value=new, n=len(result.evaluated), n_unit="evaluated"),

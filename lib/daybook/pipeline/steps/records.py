@@ -21,7 +21,7 @@ _KNOWN = "tuned, it is a member that the pool held already and that competed as 
 def forward_rows(day: Day, ranking: Ranking) -> tuple[ForwardRow, ...]:
     """One row a member of today's pools, kind by kind in the order of rank."""
     return tuple(
-        _row(member, ranking.evidence[member.identity], ranking.verdicts[member.identity], day.sealed.day)
+        _row(member, ranking.evidence[member.identity], ranking.verdicts[member.identity], day)
         for kind, update in ranking.updates.items() for member in update.pool.members
     )
 
@@ -37,10 +37,13 @@ def former_notices(ranking: Ranking) -> tuple[Notice, ...]:
         f"discoveries: {found}. A former member does not come back by itself.")),)
 
 
-def _row(member: PoolMember, record: Evidence, judged: Verdict, today: str) -> ForwardRow:
-    test = judged.test
+def _row(member: PoolMember, record: Evidence, judged: Verdict, day: Day) -> ForwardRow:
+    test, few = judged.test, 0 < record.trades < day.settings.min_trades
     reasons = {}
-    if judged.forward_sharpe is None:
+    if few:
+        reasons = dict.fromkeys(("sharpe", "track_record_days"), f"{record.trades} trades; at least "
+                                f"{day.settings.min_trades} are needed")
+    elif judged.forward_sharpe is None:
         reasons["sharpe"] = "no day after its birth yet" if not record.days else "the record never moved"
         reasons["track_record_days"] = reasons["sharpe"]
     elif judged.days_to_proof is None:
@@ -50,11 +53,13 @@ def _row(member: PoolMember, record: Evidence, judged: Verdict, today: str) -> F
     return ForwardRow(
         pool=POOL_NAMES[member.kind], rank=member.rank, name=member.name, identity=member.identity,
         birth=member.birth_day, forward_days=len(record.days), needed_days=FORWARD_DAYS, trades=record.trades,
-        n_blocks=record.blocks.size, sharpe=judged.forward_sharpe, interval=judged.forward_interval,
-        nightly=confidence_sequence(record.daily_returns).interval, track_record_days=judged.days_to_proof,
+        n_blocks=record.blocks.size, sharpe=None if few else judged.forward_sharpe,
+        interval=None if few else judged.forward_interval,
+        nightly=confidence_sequence(record.daily_returns).interval,
+        track_record_days=None if few else judged.days_to_proof,
         tested=None if test is None else test.day, p_value=None if test is None else test.p_value,
         level=None if test is None else test.level, proven=judged.proven,
-        verdict=_said(judged, len(record.missing(today, FORWARD_DAYS))), reasons=reasons,
+        verdict=_said(judged, len(record.missing(day.sealed.day, FORWARD_DAYS))), reasons=reasons,
     )
 
 

@@ -84,14 +84,15 @@ def _held(found: Robustness) -> tuple[float | None, str | None]:
 
 
 def _worst_without(found: Robustness) -> tuple[str, tuple[float | None, str | None]]:
-    """The market without which the Sharpe ratio is the lowest; one without which it is undefined goes first.
+    """The market without which the Sharpe ratio is the lowest.
 
-    What is left without that market may be worse than any figure that is known.
+    Where every known one is above 0, one without which it is undefined goes first: what is left may be worse.
     """
     if len(found.without) == 1:
         return "", (None, next(iter(found.without.values())).reason)
-    worst = min(found.without, key=lambda name: (found.without[name].sharpe is not None,
-                                                 found.without[name].sharpe or 0.0, name))
+    known = {name: one.sharpe for name, one in found.without.items() if one.sharpe is not None}
+    failed = bool(known) and min(known.values()) <= 0.0
+    worst = min(known if failed else found.without, key=lambda name: (name in known, known.get(name, 0.0), name))
     return worst, (found.without[worst].sharpe, found.without[worst].reason)
 
 

@@ -71,9 +71,10 @@ MODEL_STYLE = FrameStyle(
 )
 
 
-def strategy_note(table: pd.DataFrame) -> str:
-    """How to read a table of strategies."""
-    return f"{_STRATEGY_NOTE} {stress_note(table)}"
+def strategy_note(table: pd.DataFrame, unchanged: int = 0) -> str:
+    """How to read a table of strategies. unchanged: members that tuning left as they were, which are not in it."""
+    kept = f" {unchanged:,} re-tuned members kept their parameters and compete as the members they are, not here."
+    return f"{_STRATEGY_NOTE} {stress_note(table)}{kept if unchanged else ''}"
 
 
 def stress_note(table: pd.DataFrame) -> str:
