@@ -96,7 +96,8 @@ def test_the_day_uses_metrics_dated_at_or_before_it_never_later(real: tuple[Plac
 def test_the_report_says_what_the_costs_rest_on(real: tuple[Place, dict[str, Any]]) -> None:
     place, _ = real
     told = [one["message"] for one in place.report(f"{DAY}/01")["warnings"] if one["where"] == "execution costs"]
-    assert told[0].startswith(f"spread and slippage as measured on {DAY}") and "BTCUSDT 0.5, ETHUSDT" in told[0]
+    assert told[0].startswith(f"fee 5 bps a side as set; spread and slippage as measured on {DAY}")
+    assert "BTCUSDT 0.5, ETHUSDT" in told[0]
     assert "BTCUSDT: recorded from 2021-01-08 00:00 UTC to 00:01 UTC only, 888 days before the measurement" in told
     assert "ETHUSDT, SOLUSDT: the spread is estimated from candles, no quote was recorded" in told
     page = (place.runs / DAY / "01" / "report.html").read_text()

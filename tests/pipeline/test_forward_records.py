@@ -80,6 +80,22 @@ def test_days_that_were_not_run_are_in_the_record_as_if_they_had_been(scratch: D
     assert [entry.day for entry in again.new[0].days] == [day.sealed.day]
 
 
+def test_a_day_before_which_a_strategy_could_not_warm_up_is_missing_and_no_day_without_a_trade(scratch: Day) -> None:
+    """Cold it trades nothing: such a zero would stand for what an on-time run had seen it lose."""
+    slow = parse_spec({"name": "slow", "timeframes": ["60m"], "long_entry": "close > sma(close, 600)",
+                       "long_exit": "close < sma(close, 600)"})
+    days = slow.warmup() / 24
+    known = (scratch.start_ms - scratch.history.start_ms) / 86_400_000
+    back = int(known - 1 - days)
+    born = back + 4
+    assert back >= 2
+    assert ago(scratch, born - 1) in days_in_reach(scratch)
+    records = forward_records(at(scratch, [member(scratch, slow, born=born)], []), ledger(scratch), [])
+    [found] = records.members
+    assert [entry.day for entry in found.days] == [ago(scratch, left) for left in range(back, -1, -1)]
+    assert records.gaps == {slow.identity: tuple(ago(scratch, left) for left in range(born - 1, back, -1))}
+
+
 def test_a_former_member_goes_on_as_trials_of_its_own_author(scratch: Day) -> None:
     inside, outside = member(scratch, rule(14), born=1), member(scratch, rule(21), born=2)
     day = at(scratch, [inside], [outside])

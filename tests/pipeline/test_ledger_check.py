@@ -13,6 +13,7 @@ import pytest
 
 from daybook.core.errors import DataError
 from daybook.core.files import write_json
+from daybook.core.hashing import hash_json
 from daybook.core.settings import Settings
 from daybook.core.store import Store
 from daybook.core.time import day_start_ms, parse_day
@@ -51,7 +52,7 @@ def finished(folders: RunFolders, day: str, previous: str | None, number: int = 
     })
     sealed = Sealed(run_id=name, day=day, number=number, parent=None if official else f"{day}/01", official=official,
                     settings={"seed": 7, "source": "test"}, changed_parameters=[], settings_hash="s", code_hash="c",
-                    data_hash="d", state_hash="h", synthetic_label=None, versions={})
+                    data_hash="d", state_hash=hash_json({}), synthetic_label=None, versions={})
     manifest = new_manifest(sealed)
     manifest.status = "complete"
     for step in manifest.steps:
@@ -374,3 +375,10 @@ def test_the_command_says_how_many_trials_are_as_published(
     receipt_of(folders, SECOND).unlink()
     with pytest.raises(DataError, match=r"2026-01-01.*\(and 1 more: --json lists them\)"):
         trials_check(data=data, runs=folders.root)
+
+
+def test_a_changed_state_of_a_published_run_is_named(place: tuple[RunFolders, Path]) -> None:
+    """It says which tests and levels the run started from."""
+    folders, data = place
+    write_json(folders.finished(f"{SECOND}/01") / "inputs" / "state.json", {"trials": {"ever": 1}})
+    assert f"run {SECOND}/01: inputs/state.json" in (check_ledger(folders, data).problem or "")

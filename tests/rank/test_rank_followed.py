@@ -160,6 +160,18 @@ def test_a_published_day_finds_again_what_it_found_whatever_came_later(store):
     assert re_run.trials.ever == 40
 
 
+def test_a_re_run_starts_where_its_day_did_though_an_earlier_day_was_run_late(store):
+    published(store, 0, [A, B])
+    found = prior_state(store, day_name(2))
+    published(store, 2, [A, B], previous=0)
+    published(store, 1, [B], previous=0)
+    again = prior_state(store, day_name(2), 2)
+    assert again.previous_day == found.previous_day == day_name(0)
+    assert (again.pools, again.history, again.tests) == (found.pools, found.history, found.tests)
+    assert prior_state(store, day_name(2)) == found
+    assert prior_state(store, day_name(3)).previous_day == day_name(2)
+
+
 def test_of_a_day_that_two_runs_tell_of_the_first_word_counts_and_a_rebuild_says_the_same(store, tmp_path):
     told = record(B, 1).model_copy(update={"days": (EvidenceDay(day=day_name(1), blocks=(0.5,) * 24, trades=1),)})
     runs = [published(store, 0, [A, B]), published(store, 2, [A], previous=0, followed=(record(B, 1, 2),)),

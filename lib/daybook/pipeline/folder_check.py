@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from daybook.core.errors import DaybookError
+from daybook.core.files import read_json
+from daybook.core.hashing import hash_json
 from daybook.pipeline.folders import RunFolders
 from daybook.pipeline.manifest import artefact_hashes, read_manifest
 from daybook.pipeline.publish import RECEIPT, artefacts_hash, run_result
@@ -33,8 +35,11 @@ def folder_problems(folders: RunFolders, run: Mapping[str, Any], said: Mapping[s
 
 
 def _artefact_problems(folder: Path, run: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[str]:
+    manifest = read_manifest(folder)
+    if hash_json(read_json(folder / "inputs" / "state.json")) != manifest.sealed.state_hash:
+        yield f"run {run['run_id']}: inputs/state.json in {folder} is not the state that the run was sealed with"
     changed: list[str] = []
-    for step in read_manifest(folder).steps:
+    for step in manifest.steps:
         found = artefact_hashes(folder, step.name)
         changed += sorted(name for name in found.keys() | step.artefacts.keys()
                           if found.get(name) != step.artefacts.get(name))

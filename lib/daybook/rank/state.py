@@ -104,17 +104,19 @@ def state_before(connection: duckdb.DuckDBPyConnection, day: str, number: int = 
 
     What a run found is what runs entered before it had said, by publication order: a day that is run late knows the
     tests of later days, since it would spend their levels again, and none of their pools and records. Trials of all
-    runs entered before count. A re-run knows the tests and records that the first run of its day knew, so that it makes
-    the same tests. Raises UsageError for a day that does not exist.
+    runs entered before count. A re-run knows the pools, tests and records that the first run of its day knew, so that
+    it makes the same tests. Raises UsageError for a day that does not exist.
     """
     first = (parse_day(day) - timedelta(days=HISTORY_DAYS)).isoformat()
     own, known = _place(connection, day, number), _place(connection, day, 1)
-    previous = connection.execute("SELECT max(day) FROM runs WHERE official AND day < ?", [day]).fetchone()
+    previous = connection.execute(
+        "SELECT max(day) FROM runs WHERE official AND day < ? AND sequence < ?", [day, known]).fetchone()
     previous_day = previous[0] if previous else None
     pools: dict[Kind, Pool] = {kind: _pool(connection, previous_day, kind) or empty_pool(day, kind) for kind in KINDS}
     members = [member for pool in pools.values() for member in pool.members]
     history = connection.execute(
-        "SELECT day, kind, identity, name, score FROM scores WHERE day >= ? AND day < ? ORDER BY ALL", [first, day]
+        "SELECT day, kind, identity, name, score FROM scores WHERE day >= ? AND day < ? AND day IN "
+        "(SELECT day FROM runs WHERE official AND sequence < ?) ORDER BY ALL", [first, day, known]
     ).fetchall()
     tests = _tests(connection, known)
     births = Births.read(connection, day, known, tests)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from daybook.core.time import TIMEFRAMES, parse_day, window_before
+from daybook.core.time import TIMEFRAMES, parse_day, timeframe_ms, window_before
 from daybook.pipeline.day import Day
 from daybook.pipeline.screening import Screened, count_trials, screen, totals
 from daybook.pipeline.steps.forward import ForwardModel
@@ -50,8 +50,8 @@ def forward_records(day: Day, ledger: TrialLedger, forward: Sequence[ForwardMode
     pooled = [member for pool in day.state.pools.values() for member in pool.members]
     former = list(day.state.followed)
     before = {one.identity: _record(day, one) for one in (*pooled, *former)}
-    reach = days_in_reach(day)
-    lost = {identity: _lost(day, record, reach) for identity, record in before.items()}
+    reach = {one.identity: _reach_of(day, one) for one in (*pooled, *former)}
+    lost = {identity: _lost(day, record, reach[identity]) for identity, record in before.items()}
     wanted = {one.identity: set(before[one.identity].missing(day.sealed.day)) for one in pooled}
     wanted |= {one.identity: set() if lost[one.identity] else
                set(before[one.identity].missing(day.sealed.day, FORWARD_DAYS)) for one in former}
@@ -100,6 +100,20 @@ def _extended(record: Evidence, entries: Sequence[EvidenceDay]) -> Evidence:
     return record
 
 
+def _reach_of(day: Day, member: PoolMember) -> tuple[str, ...]:
+    """Days that can be simulated as they would have been on time: a strategy needs its warm-up before a past one.
+
+    Cold it would trade nothing, and missing is not zero.
+    """
+    reach = days_in_reach(day)
+    if member.kind != "strategy":
+        return reach
+    strategy = parse_spec(member.spec)
+    needed = strategy.warmup() * max(timeframe_ms(timeframe) for timeframe in strategy.timeframes)
+    return tuple(one for one in reach if one == day.sealed.day
+                 or window_before(parse_day(one), 1).start_ms - needed >= day.history.start_ms)
+
+
 def _lost(day: Day, record: Evidence, reach: Sequence[str]) -> tuple[str, ...]:
     """Of the days that its test needs, those that no run can simulate: of a model, all before the newest saved fit."""
     fitted = "" if record.kind == "strategy" else day.state.previous_day or ""
@@ -107,15 +121,16 @@ def _lost(day: Day, record: Evidence, reach: Sequence[str]) -> tuple[str, ...]:
 
 
 def _simulated(
-    day: Day, ledger: TrialLedger, reach: Sequence[str], wanted: Mapping[str, set[str]], pooled: set[str]
+    day: Day, ledger: TrialLedger, reach: Mapping[str, Sequence[str]], wanted: Mapping[str, set[str]], pooled: set[str]
 ) -> dict[str, list[EvidenceDay]]:
     """Strategies on each day of the reach that they lack; every simulation is a trial. Lost ones leave no evidence."""
     members = [*day.state.pools["strategy"].members, *(one for one in day.state.followed if one.kind == "strategy")]
     births = {one.identity: _record(day, one).birth_ms for one in members}
     strategies = {one.identity: parse_spec(one.spec) for one in members if wanted[one.identity]}
     found: dict[str, list[EvidenceDay]] = {}
-    for one in reach:
-        lacking: list[Strategy] = [strategies[name] for name in strategies if one in wanted[name]]
+    for one in days_in_reach(day):
+        lacking: list[Strategy] = [strategies[name] for name in strategies
+                                   if one in wanted[name] and one in reach[name]]
         if not lacking:
             continue
         window = window_before(parse_day(one), 1)

@@ -12,8 +12,8 @@ from daybook.pipeline.seal import NEWEST_DAY_FACTOR
 def days_in_reach(day: Day) -> tuple[str, ...]:
     """Research days up to today whose 24 hours lie in the sealed history, oldest first, today last.
 
-    At least as much history lies before each as before the designer's span, which warms every admitted strategy up. A
-    past day on which a market lacks more minutes than a newest day may lack is left out: it counts as missing.
+    At least as much history lies before each as before the designer's span. A past day on which a market lacks more
+    minutes than a newest day may lack is left out: it counts as missing.
     """
     spare = max(1, (day.settings.history_days - day.settings.window_days) // 2)
     today = parse_day(day.sealed.day)

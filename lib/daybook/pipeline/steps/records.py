@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daybook.core.time import day_of
 from daybook.pipeline.day import Day
 from daybook.pipeline.steps.rank import Ranking
 from daybook.rank import FORWARD_DAYS, Evidence, Kind, PoolMember, Verdict
@@ -52,7 +53,8 @@ def _row(member: PoolMember, record: Evidence, judged: Verdict, day: Day) -> For
         reasons["p_value"] = f"tested once, at {FORWARD_DAYS} forward days"
     return ForwardRow(
         pool=POOL_NAMES[member.kind], rank=member.rank, name=member.name, identity=member.identity,
-        birth=member.birth_day, forward_days=len(record.days), needed_days=FORWARD_DAYS, trades=record.trades,
+        birth=day_of(record.birth_ms).isoformat(), forward_days=len(record.days), needed_days=FORWARD_DAYS,
+        trades=record.trades,
         n_blocks=record.blocks.size, sharpe=None if few else judged.forward_sharpe,
         interval=None if few else judged.forward_interval,
         nightly=confidence_sequence(record.daily_returns).interval,
