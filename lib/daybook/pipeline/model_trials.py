@@ -9,6 +9,7 @@ import numpy as np
 
 from daybook.backtest.robustness import STRESSES
 from daybook.models.trading import Evaluation, ModelBacktest
+from daybook.pipeline.trial_figures import trial_figures
 from daybook.rank import TrialLedger
 
 
@@ -18,7 +19,6 @@ def count_backtest(ledger: TrialLedger, common: Mapping[str, Any], backtest: Mod
     common: the columns that all rows share: kind, identity, structure_hash, timeframe, birth, author, data_hash.
     """
     card = backtest.card
-    metrics = [one.metrics for one in backtest.evaluations]
     ledger.extend({
         **common,
         "kind": ["stress" if one.change in STRESSES else common["kind"] for one in backtest.evaluations],
@@ -26,14 +26,7 @@ def count_backtest(ledger: TrialLedger, common: Mapping[str, Any], backtest: Mod
         "params": [_params(card.rule, one) for one in backtest.evaluations],
         "symbol": [one.symbol for one in backtest.evaluations],
         "window_start": card.start_ms, "window_end": card.end_ms,
-        "n_bars": [one.n_bars for one in metrics],
-        "outcome": ["undefined" if one.sharpe is None else "ok" for one in metrics],
-        "sharpe": [one.sharpe for one in metrics],
-        "skew": [one.skew for one in metrics],
-        "kurtosis": [one.kurtosis for one in metrics],
-        "total_return": [one.total_return for one in metrics],
-        "trades": [one.trades for one in metrics],
-        "n_returns": [one.n_bars for one in metrics],
+        **trial_figures([one.metrics for one in backtest.evaluations]),
     }, returns=np.stack([one.block_returns for one in backtest.evaluations]))
 
 

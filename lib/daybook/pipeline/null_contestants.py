@@ -17,6 +17,7 @@ from daybook.core.hashing import hash_json
 from daybook.core.seeds import generator
 from daybook.market import Bars
 from daybook.pipeline.day import Day
+from daybook.pipeline.trial_figures import trial_figures
 from daybook.rank import ScoreResult, ScoreRules, TrialLedger, equal_capital, score
 from daybook.rank.pool import NULL_PREFIX
 from daybook.strategy import Stops, Strategy, signal_bits
@@ -101,7 +102,6 @@ def count_nulls(ledger: TrialLedger, day: Day, nulls: Sequence[NullContestant]) 
             for symbol, one in zip(day.settings.symbols, null.simulations, strict=True)]
     if not rows:
         return
-    figures = [one.metrics for _, _, one in rows]
     ledger.extend({
         "kind": "null",
         "identity": [null.identity for null, _, _ in rows],
@@ -111,16 +111,9 @@ def count_nulls(ledger: TrialLedger, day: Day, nulls: Sequence[NullContestant]) 
         "timeframe": [null.of.timeframes[0] for null, _, _ in rows],
         "window_start": day.window.start_ms,
         "window_end": day.window.end_ms,
-        "n_bars": [one.n_bars for one in figures],
         "birth": day.start_ms,
         "author": AUTHOR,
         "data_hash": [day.bars[null.of.timeframes[0]][symbol].data_hash for null, symbol, _ in rows],
-        "outcome": ["undefined" if one.sharpe is None else "ok" for one in figures],
-        "sharpe": [one.sharpe for one in figures],
-        "skew": [one.skew for one in figures],
-        "kurtosis": [one.kurtosis for one in figures],
-        "total_return": [one.total_return for one in figures],
-        "trades": [one.trades for one in figures],
-        "n_returns": [one.n_bars for one in figures],
+        **trial_figures([one.metrics for _, _, one in rows]),
         "parents": [[null.of.identity] for null, _, _ in rows],
     }, returns=np.concatenate([null.blocks for null in nulls]))
